@@ -1,0 +1,122 @@
+#include "crdt/clock.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace knit {
+
+bool Clock::covers(Dot dot) const {
+  const auto found = entries_.find(dot.actor);
+  if (found == entries_.end() || dot.sequence == 0) return dot.sequence == 0;
+  const Entry& entry = found->second;
+  if (dot.sequence <= entry.base) return true;
+  return std::any_of(entry.above.begin(), entry.above.end(), [&](Range range) {
+    return range.first <= dot.sequence && dot.sequence <= range.last;
+  });
+}
+
+bool Clock::covers(const Clock& other) const {
+  Clock joined = *this;
+  joined.join(other);
+  return joined == *this;
+}
+
+std::uint64_t Clock::base(ActorId actor) const {
+  const auto found = entries_.find(actor);
+  return found == entries_.end() ? 0 : found->second.base;
+}
+
+std::uint64_t Clock::highest(ActorId actor) const {
+  const auto found = entries_.find(actor);
+  if (found == entries_.end()) return 0;
+  return found->second.above.empty() ? found->second.base : found->second.above.back().last;
+}
+
+VersionVector Clock::contiguous() const {
+  VersionVector bases;
+  for (const auto& [actor, entry] : entries_) bases.add({actor, entry.base});
+  return bases;
+}
+
+void Clock::add(Dot dot) {
+  if (dot.sequence != 0) add_range(entries_[dot.actor], {dot.sequence, dot.sequence});
+}
+
+void Clock::join(const Clock& other) {
+  for (const auto& [actor, entry] : other.entries_) {
+    Entry& mine = entries_[actor];
+    if (entry.base > 0) add_range(mine, {1, entry.base});
+    for (const Range range : entry.above) add_range(mine, range);
+  }
+}
+
+// Unites `range` with all that it overlaps or touches, then lets the base swallow what it reaches.
+void Clock::add_range(Entry& entry, Range range) {
+  if (range.last <= entry.base) return;
+  const auto follows = [](std::uint64_t end, std::uint64_t start) {
+    return end == std::numeric_limits<std::uint64_t>::max() || start <= end + 1;
+  };
+  if (follows(entry.base, range.first)) {
+    entry.base = range.last;
+  } else {
+    auto place = std::find_if(entry.above.begin(), entry.above.end(),
+                              [&](Range old) { return follows(old.last, range.first); });
+    while (place != entry.above.end() && follows(range.last, place->first)) {
+      range = {std::min(range.first, place->first), std::max(range.last, place->last)};
+      place = entry.above.erase(place);
+    }
+    entry.above.insert(place, range);
+  }
+  while (!entry.above.empty() && follows(entry.base, entry.above.front().first)) {
+    entry.base = std::max(entry.base, entry.above.front().last);
+    entry.above.erase(entry.above.begin());
+  }
+}
+
+void Clock::encode(ByteWriter& out) const {
+  out.varint(entries_.size());
+  for (const auto& [actor, entry] : entries_) {
+    out.u64(actor.value);
+    out.varint(entry.base);
+    out.varint(entry.above.size());
+    std::uint64_t previous = entry.base;
+    for (const Range range : entry.above) {  // Distances, so that gaps cost few bytes.
+      out.varint(range.first - previous);
+      out.varint(range.last - range.first);
+      previous = range.last;
+    }
+  }
+}
+
+Clock Clock::decode(ByteReader& in) {
+  Clock clock;
+  const std::size_t actors = in.count(10, actors_max);
+  for (std::size_t i = 0; i < actors && in.ok(); ++i) {
+    const ActorId actor{in.u64()};
+    if (!clock.entries_.empty() && !(clock.entries_.rbegin()->first < actor)) in.fail();
+    Entry& entry = clock.entries_[actor];
+    entry.base = in.varint();
+    const std::size_t ranges = in.count(2, ranges_max);
+    if (entry.base == 0 && ranges == 0) in.fail();
+    std::uint64_t previous = entry.base;
+    for (std::size_t r = 0; r < ranges && in.ok(); ++r) {
+      const std::uint64_t distance = in.varint();
+      const std::uint64_t length = in.varint();
+      const std::uint64_t room = std::numeric_limits<std::uint64_t>::max() - previous;
+      if (distance < 2 || distance > room || length > room - distance) in.fail();
+      const Range range{previous + distance, previous + distance + length};
+      entry.above.push_back(range);
+      previous = range.last;
+    }
+  }
+  return in.ok() ? clock : Clock{};
+}
+
+std::uint64_t Clock::digest(const HashKey& key) const {
+  std::string bytes;
+  ByteWriter writer(bytes);
+  encode(writer);
+  return siphash64(bytes, key);
+}
+
+}  // namespace knit

@@ -1,0 +1,57 @@
+// Which dots a node has applied: for each actor a contiguous base, and ranges above it. What lies
+// between the base and a range is a gap.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "crdt/dot.h"
+#include "crdt/version_vector.h"
+
+namespace knit {
+
+// A pure value. Invariants: the ranges of an actor are ascending, disjoint, and touch neither each
+// other nor the base; no actor stands there that covers nothing. So equal clocks are equal bytes.
+class Clock {
+ public:
+  static constexpr std::size_t actors_max = VersionVector::actors_max;
+  static constexpr std::size_t ranges_max = 65536;  // Of one actor, in an encoded clock.
+
+  struct Range {
+    std::uint64_t first{};
+    std::uint64_t last{};
+    bool operator==(const Range&) const = default;
+  };
+  struct Entry {
+    std::uint64_t base{};
+    std::vector<Range> above;
+    bool operator==(const Entry&) const = default;
+  };
+
+  bool covers(Dot dot) const;
+  bool covers(const Clock& other) const;
+  std::uint64_t base(ActorId actor) const;     // All of 1..base are covered.
+  std::uint64_t highest(ActorId actor) const;  // The greatest sequence covered, gaps or not.
+  VersionVector contiguous() const;            // The bases alone.
+  const std::map<ActorId, Entry>& entries() const { return entries_; }
+
+  void add(Dot dot);
+  void join(const Clock& other);
+
+  void encode(ByteWriter& out) const;
+  static Clock decode(ByteReader& in);  // Makes `in` bad on anything that breaks an invariant.
+  std::uint64_t digest(const HashKey& key) const;
+
+  bool operator==(const Clock&) const = default;
+
+ private:
+  void add_range(Entry& entry, Range range);
+
+  std::map<ActorId, Entry> entries_;
+};
+
+}  // namespace knit

@@ -1,0 +1,236 @@
+#include "crdt/register_row.h"
+
+#include <algorithm>
+#include <tuple>
+
+#include "base/check.h"
+
+namespace knit {
+
+namespace {
+
+auto rank(const Sibling& s) { return std::tie(s.stamp, s.dot.actor, s.dot.sequence); }
+
+bool ranks_lower(const Sibling& a, const Sibling& b) { return rank(a) < rank(b); }
+
+auto find_dot(auto& siblings, Dot dot) {
+  return std::find_if(siblings.begin(), siblings.end(), [&](const auto& s) { return s.dot == dot; });
+}
+
+// The same write seen on two nodes: a later expiry wins, and bytes win over bytes given up.
+bool merge_same_dot(Sibling& mine, const Sibling& theirs) {
+  bool changed = false;
+  if (mine.expiry < theirs.expiry) {
+    mine.expiry = theirs.expiry;
+    changed = true;
+  }
+  if (mine.content == Content::dropped && theirs.content == Content::value) {
+    mine.content = Content::value;
+    mine.value = theirs.value;
+    changed = true;
+  }
+  return changed;
+}
+
+void encode_expiry(ByteWriter& out, Expiry expiry) { out.varint(expiry.never() ? 0 : expiry.millis); }
+
+Expiry decode_expiry(ByteReader& in) {
+  const std::uint64_t millis = in.varint();
+  return millis == 0 ? Expiry{} : Expiry{millis};
+}
+
+void encode_sibling(ByteWriter& out, const Sibling& sibling) {
+  out.u64(sibling.dot.actor.value);
+  out.varint(sibling.dot.sequence);
+  out.u64(sibling.stamp.value);
+  encode_expiry(out, sibling.expiry);
+  out.u8(static_cast<std::uint8_t>(sibling.content));
+  if (sibling.content == Content::value) out.bytes(sibling.value);
+}
+
+constexpr std::size_t sibling_bytes_min = 8 + 1 + 8 + 1 + 1;
+
+// Reads one sibling; its value is returned as a view so that a caller may skip it.
+struct DecodedSibling {
+  Sibling head;
+  std::string_view value;
+};
+
+DecodedSibling decode_sibling(ByteReader& in) {
+  DecodedSibling decoded;
+  decoded.head.dot.actor = {in.u64()};
+  decoded.head.dot.sequence = in.varint();
+  decoded.head.stamp = {in.u64()};
+  decoded.head.expiry = decode_expiry(in);
+  const std::uint8_t content = in.u8();
+  if (content > static_cast<std::uint8_t>(Content::dropped) || decoded.head.dot.sequence == 0) in.fail();
+  decoded.head.content = static_cast<Content>(content);
+  if (decoded.head.content == Content::value) decoded.value = in.bytes();
+  return decoded;
+}
+
+// Calls `take` for each sibling in ascending order of dots; returns the context.
+template <class Take>
+VersionVector decode_row(ByteReader& in, Take take) {
+  const std::size_t count = in.count(sibling_bytes_min, siblings_max);
+  std::optional<Dot> previous;
+  std::size_t value_bytes = 0;
+  for (std::size_t i = 0; i < count && in.ok(); ++i) {
+    DecodedSibling sibling = decode_sibling(in);
+    value_bytes += sibling.value.size();
+    if ((previous && *previous >= sibling.head.dot) || value_bytes > value_bytes_max) in.fail();
+    previous = sibling.head.dot;
+    take(std::move(sibling));
+  }
+  return VersionVector::decode(in);
+}
+
+}  // namespace
+
+bool has_news(const RowVersion& mine, const RowVersion& theirs) {
+  const auto new_to_them = [&](const RowVersion::Live& live) {
+    const auto same = find_dot(theirs.live, live.dot);
+    if (same != theirs.live.end()) return same->expiry < live.expiry;
+    return !theirs.context.covers(live.dot);
+  };
+  const auto superseded_by_me = [&](const RowVersion::Live& live) {
+    return mine.context.covers(live.dot) && find_dot(mine.live, live.dot) == mine.live.end();
+  };
+  return std::any_of(mine.live.begin(), mine.live.end(), new_to_them) ||
+         std::any_of(theirs.live.begin(), theirs.live.end(), superseded_by_me);
+}
+
+RowVersion RegisterRow::version() const {
+  RowVersion version;
+  for (const Sibling& s : siblings_) version.live.push_back({s.dot, s.expiry});
+  version.context = context_;
+  return version;
+}
+
+Stamp RegisterRow::greatest_stamp() const {
+  const Sibling* greatest = winner();
+  return greatest == nullptr ? Stamp{} : greatest->stamp;
+}
+
+const Sibling* RegisterRow::winner() const {
+  const auto greatest = std::max_element(siblings_.begin(), siblings_.end(), ranks_lower);
+  return greatest == siblings_.end() ? nullptr : &*greatest;
+}
+
+const Sibling* RegisterRow::visible(WallTime now) const {
+  const Sibling* greatest = winner();
+  if (greatest == nullptr || greatest->content != Content::value) return nullptr;
+  return greatest->expiry.passed(now) ? nullptr : greatest;
+}
+
+void RegisterRow::write(Sibling sibling) {
+  for (const Sibling& superseded : siblings_) context_.add(superseded.dot);
+  siblings_.clear();
+  siblings_.push_back(std::move(sibling));
+}
+
+void RegisterRow::raise_expiry(Expiry expiry) {
+  const auto greatest = std::max_element(siblings_.begin(), siblings_.end(), ranks_lower);
+  check(greatest != siblings_.end(), "only a row with a winner has an expiry");
+  check(greatest->expiry < expiry, "an expiry is only ever put off");
+  greatest->expiry = expiry;
+}
+
+bool RegisterRow::merge(const RegisterRow& other) {
+  bool changed = std::erase_if(siblings_, [&](const Sibling& mine) {
+                   return other.context_.covers(mine.dot) &&
+                          find_dot(other.siblings_, mine.dot) == other.siblings_.end();
+                 }) > 0;
+  for (const Sibling& theirs : other.siblings_) {
+    const auto mine = find_dot(siblings_, theirs.dot);
+    if (mine != siblings_.end()) {
+      changed |= merge_same_dot(*mine, theirs);
+    } else if (!context_.covers(theirs.dot)) {
+      siblings_.insert(std::lower_bound(siblings_.begin(), siblings_.end(), theirs.dot,
+                                        [](const Sibling& s, Dot dot) { return s.dot < dot; }),
+                       theirs);
+      changed = true;
+    }
+  }
+  if (!context_.covers(other.context_)) {
+    context_.join(other.context_);
+    changed = true;
+  }
+  limit_siblings();
+  return changed;
+}
+
+void RegisterRow::limit_siblings() {
+  const auto bytes = [this] {
+    std::size_t sum = 0;
+    for (const Sibling& s : siblings_) sum += s.value.size();
+    return sum;
+  };
+  while (siblings_.size() > siblings_max || (siblings_.size() > 1 && bytes() > value_bytes_max)) {
+    const auto lowest = std::min_element(siblings_.begin(), siblings_.end(), ranks_lower);
+    context_.add(lowest->dot);
+    siblings_.erase(lowest);
+  }
+}
+
+bool RegisterRow::apply_clear(const VersionVector& covered) {
+  return std::erase_if(siblings_, [&](const Sibling& s) {
+           if (!covered.covers(s.dot)) return false;
+           context_.add(s.dot);
+           return true;
+         }) > 0;
+}
+
+bool RegisterRow::lies_in(const VersionVector& covered) const {
+  return covered.covers(context_) && std::all_of(siblings_.begin(), siblings_.end(), [&](const Sibling& s) {
+           return covered.covers(s.dot);
+         });
+}
+
+void RegisterRow::rename(Dot from, Dot to) {
+  const auto found = find_dot(siblings_, from);
+  check(found != siblings_.end(), "only a live dot can be renamed");
+  found->dot = to;
+  std::sort(siblings_.begin(), siblings_.end(), [](const Sibling& a, const Sibling& b) { return a.dot < b.dot; });
+}
+
+std::optional<Uint128> RegisterRow::digest(std::string_view row_key, const HashKeys& keys) const {
+  if (siblings_.empty()) return std::nullopt;
+  std::string bytes;
+  bytes.reserve(row_key.size() + 2 + siblings_.size() * 32);
+  ByteWriter out(bytes);
+  out.u16(static_cast<std::uint16_t>(row_key.size()));
+  out.raw(row_key);
+  for (const Sibling& s : siblings_) {
+    out.u64(s.dot.actor.value);
+    out.u64(s.dot.sequence);
+    out.u64(s.stamp.value);
+    out.u64(s.expiry.millis);
+  }
+  return siphash128(bytes, keys.digest);
+}
+
+void RegisterRow::encode(ByteWriter& out) const {
+  out.varint(siblings_.size());
+  for (const Sibling& s : siblings_) encode_sibling(out, s);
+  context_.encode(out);
+}
+
+RegisterRow RegisterRow::decode(ByteReader& in) {
+  RegisterRow row;
+  row.context_ = decode_row(in, [&](DecodedSibling sibling) {
+    sibling.head.value = sibling.value;
+    row.siblings_.push_back(std::move(sibling.head));
+  });
+  return in.ok() ? row : RegisterRow{};
+}
+
+RowVersion RegisterRow::decode_version(ByteReader& in) {
+  RowVersion version;
+  version.context = decode_row(in, [&](const DecodedSibling& sibling) {
+    version.live.push_back({sibling.head.dot, sibling.head.expiry});
+  });
+  return in.ok() ? version : RowVersion{};
+}
+
+}  // namespace knit

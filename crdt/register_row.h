@@ -1,0 +1,121 @@
+// A register row: the concurrent values of one Redis string, with what they superseded.
+//
+// It is a join-semilattice (Shapiro et al. 2011; dotted version vectors, Almeida et al. 2014):
+// merge() is commutative, associative and idempotent, so the order and the number of deliveries
+// do not matter.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "crdt/dot.h"
+#include "crdt/stamp.h"
+#include "crdt/version_vector.h"
+
+namespace knit {
+
+constexpr std::size_t value_bytes_max = std::size_t{64} << 20;  // Of one value, and of all siblings of a row.
+constexpr std::size_t siblings_max = 64;                        // Of one row.
+
+// An absolute time. Later wins in a merge, so "never" is the latest of all.
+struct Expiry {
+  std::uint64_t millis = never_millis;
+  auto operator<=>(const Expiry&) const = default;
+
+  static constexpr std::uint64_t never_millis = ~std::uint64_t{0};
+  bool never() const { return millis == never_millis; }
+  bool passed(WallTime now) const { return millis <= now.millis; }
+};
+
+enum class Content : std::uint8_t {
+  tombstone = 0,  // A delete. `value` is empty.
+  value = 1,
+  dropped = 2,    // An expired value that gave up its bytes. Reads as absent; its digest is unchanged.
+};
+
+struct Sibling {
+  Dot dot;
+  Stamp stamp;
+  Expiry expiry;
+  Content content = Content::tombstone;
+  std::string value;
+  bool operator==(const Sibling&) const = default;
+};
+
+// What two nodes must tell each other to see who has news for whom: a row without its values.
+struct RowVersion {
+  struct Live {
+    Dot dot;
+    Expiry expiry;
+    bool operator==(const Live&) const = default;
+  };
+  std::vector<Live> live;  // Ascending by dot.
+  VersionVector context;
+  bool operator==(const RowVersion&) const = default;
+};
+
+// True if a node with `theirs` would change by merging `mine`.
+bool has_news(const RowVersion& mine, const RowVersion& theirs);
+
+class RegisterRow {
+ public:
+  const std::vector<Sibling>& siblings() const { return siblings_; }  // Ascending by dot.
+  const VersionVector& context() const { return context_; }
+  RowVersion version() const;
+
+  // The greatest stamp here, zero if there is none: what a new write must exceed.
+  Stamp greatest_stamp() const;
+
+  // Last-write-wins: the sibling with the greatest (stamp, actor, sequence). Null if there is none.
+  const Sibling* winner() const;
+  // The winner if it is a value that has not expired; null means that the key does not exist.
+  const Sibling* visible(WallTime now) const;
+
+  // A local write: supersedes all siblings. Requires: sibling.stamp > greatest_stamp(), or both at
+  // the maximum, and a dot that was never used.
+  void write(Sibling sibling);
+
+  // Puts off the expiry of the winner, which keeps its dot. Requires: `expiry` is later, and there
+  // is a winner.
+  void raise_expiry(Expiry expiry);
+
+  // Returns true if this row changed. Above siblings_max siblings or value_bytes_max bytes the
+  // siblings with the smallest (stamp, actor, sequence) are superseded, never the winner.
+  bool merge(const RegisterRow& other);
+
+  // Forgets the siblings that a clear covers; they go to the context. Returns true if any were.
+  bool apply_clear(const VersionVector& covered);
+
+  // True if every sibling and the whole context lie in `covered`: then the row may vanish whole.
+  bool lies_in(const VersionVector& covered) const;
+
+  // Replaces the dot of a sibling, stamp and value unchanged: for writes that are issued anew
+  // after this node learnt that its actor was used elsewhere. Requires: `from` is a sibling.
+  void rename(Dot from, Dot to);
+
+  // Depends on row key, live dots, stamps and expiries alone: not on values, nor
+  // on the context. Empty if there is no sibling: such a row stands outside the tree.
+  std::optional<Uint128> digest(std::string_view row_key, const HashKeys& keys) const;
+
+  void encode(ByteWriter& out) const;
+  static RegisterRow decode(ByteReader& in);  // Makes `in` bad on anything not canonical.
+  static RowVersion decode_version(ByteReader& in);  // The same bytes, values skipped.
+
+  bool operator==(const RegisterRow&) const = default;
+
+ private:
+  void limit_siblings();
+
+  std::vector<Sibling> siblings_;
+  VersionVector context_;
+};
+
+}  // namespace knit

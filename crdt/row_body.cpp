@@ -1,0 +1,59 @@
+#include "crdt/row_body.h"
+
+#include "base/check.h"
+
+namespace knit {
+
+std::string_view body_name(std::string_view key) {
+  return key.size() > inline_key_bytes_max ? key : std::string_view{};
+}
+
+std::string encode_body(std::string_view body_name, const RegisterRow& row) {
+  std::size_t bytes = body_name.size() + 64;
+  for (const Sibling& sibling : row.siblings()) bytes += sibling.value.size() + 64;
+  std::string body;
+  body.reserve(bytes);
+  ByteWriter out(body);
+  out.bytes(body_name);
+  row.encode(out);
+  return body;
+}
+
+Result<RowBody> decode_body(std::string_view body) {
+  ByteReader in(body);
+  RowBody decoded{in.bytes(), RegisterRow::decode(in)};
+  if (!in.done()) return fail(ErrorCode::corrupt, "a row cannot be decoded");
+  return decoded;
+}
+
+Result<RowVersion> decode_body_version(std::string_view body) {
+  ByteReader in(body);
+  in.bytes();
+  RowVersion version = RegisterRow::decode_version(in);
+  if (!in.done()) return fail(ErrorCode::corrupt, "a row cannot be decoded");
+  return version;
+}
+
+std::string_view key_of(std::string_view row_key, std::string_view name_in_body) {
+  if (!name_in_body.empty()) return name_in_body;
+  const auto parts = parse_row_key(row_key);
+  check(parts.has_value(), "stored row keys are well formed");
+  return parts->name;
+}
+
+Result<CheckedRow> check_row(std::string_view row_key, std::string_view body, const HashKeys& keys) {
+  const auto parts = parse_row_key(row_key);
+  if (!parts) return tl::unexpected(parts.error());
+  auto decoded = decode_body(body);
+  if (!decoded) return fail(ErrorCode::bad_input, "a peer sent a row that cannot be decoded");
+  if (parts->kind != RowKind::string) return fail(ErrorCode::bad_input, "a peer sent a row of a kind that is never sent");
+  if (parts->inline_name != decoded->name.empty() || decoded->name.size() > key_bytes_max) {
+    return fail(ErrorCode::bad_input, "a peer sent a row whose name is not where it belongs");
+  }
+  if (!names(*parts, parts->inline_name ? parts->name : decoded->name, keys)) {
+    return fail(ErrorCode::bad_input, "a peer sent a row whose key does not match its hash");
+  }
+  return CheckedRow{*parts, std::move(*decoded)};
+}
+
+}  // namespace knit

@@ -1,0 +1,44 @@
+// A row without its row key, as it lies on disk and travels between nodes:
+//
+//   length of name, varint | name | row
+//
+// The name is there (and not empty) only if the row key holds its digest instead of itself.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "crdt/register_row.h"
+#include "crdt/row_key.h"
+
+namespace knit {
+
+// The name to keep in the body of the row of `key`: `key` itself if it is too long for a row key.
+std::string_view body_name(std::string_view key);
+
+std::string encode_body(std::string_view body_name, const RegisterRow& row);
+
+struct RowBody {
+  std::string_view name;  // Empty if the row key holds the name. A view into the body.
+  RegisterRow row;
+};
+
+// Bytes that our own store wrote, behind their checksum. corrupt if they cannot be decoded.
+Result<RowBody> decode_body(std::string_view body);
+// The same without values. corrupt if they cannot be decoded.
+Result<RowVersion> decode_body_version(std::string_view body);
+
+// The whole Redis key of a row. Requires: both come from the same well-formed row.
+std::string_view key_of(std::string_view row_key, std::string_view name_in_body);
+
+struct CheckedRow {
+  RowKeyParts key;
+  RowBody body;
+};
+// Bytes that a peer sent: as decode_body(), and the row key must be the one that the cluster's keys
+// give to the name. bad_input otherwise.
+Result<CheckedRow> check_row(std::string_view row_key, std::string_view body, const HashKeys& keys);
+
+}  // namespace knit

@@ -1,0 +1,39 @@
+// A version vector: for each actor, all its dots up to a sequence. Used for the context of a row,
+// for the contiguous part of a clock, and for what a clear covers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "crdt/dot.h"
+
+namespace knit {
+
+// A pure value, canonical: actors ascending, no sequence 0. Equal vectors are equal bytes.
+class VersionVector {
+ public:
+  static constexpr std::size_t actors_max = 4096;
+
+  std::uint64_t sequence(ActorId actor) const;  // 0 if no dot of `actor` is covered.
+  bool covers(Dot dot) const { return dot.sequence <= sequence(dot.actor); }
+  bool covers(const VersionVector& other) const;
+  bool empty() const { return entries_.empty(); }
+
+  void add(Dot dot);  // Covers `dot` and all earlier ones of its actor.
+  void join(const VersionVector& other);
+
+  const std::vector<Dot>& entries() const { return entries_; }  // Ascending by actor.
+
+  void encode(ByteWriter& out) const;
+  // Makes `in` bad on anything not canonical or with more than actors_max actors.
+  static VersionVector decode(ByteReader& in);
+
+  bool operator==(const VersionVector&) const = default;
+
+ private:
+  std::vector<Dot> entries_;
+};
+
+}  // namespace knit

@@ -1,0 +1,103 @@
+// One Merkle comparison between two nodes, and the repair that follows: both directions in one
+// session. Sans-IO: a pair of these objects talks through byte strings that any transport carries.
+//
+// The two sides take strict turns. Each message answers what it can of the message before and says
+// whether its sender still has work of its own. docs/protocol.md draws the messages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "crdt/register_row.h"
+#include "merkle/replica.h"
+#include "merkle/tree.h"
+
+namespace knit {
+
+struct ExchangeOptions {
+  bool only_compare = false;                     // List differences, ship nothing, join no clock.
+  std::size_t ranges_per_message = 8192;         // Compared in one message; the rest waits for the next turn.
+  std::size_t row_bytes_per_message = 1 << 20;   // Rows of one message, beyond its first row.
+  std::size_t work_max = 1 << 20;                // Ranges that may wait; beyond, the session ends incomplete.
+  std::size_t differences_max = 100'000;         // Listed by only_compare; more are counted only.
+};
+
+// What one session cost and did, seen from one side.
+struct ExchangeStats {
+  std::uint64_t messages_sent{};
+  std::uint64_t messages_received{};
+  std::uint64_t comparison_bytes_sent{};  // Without the rows themselves.
+  std::uint64_t comparison_bytes_received{};
+  std::uint64_t row_bytes_sent{};
+  std::uint64_t row_bytes_received{};
+  std::uint64_t rows_sent{};
+  std::uint64_t rows_received{};
+  std::uint64_t rows_changed{};  // Received rows that changed something here.
+};
+
+// What a person needs to know of one side of a difference.
+struct RowSummary {
+  RowVersion version;
+  Stamp stamp;  // Of the winner.
+  Content content{};
+  std::uint64_t value_bytes{};
+};
+
+struct Difference {
+  std::string row_key;
+  std::string key;  // The whole Redis key; empty if only the peer has the row and its name is too long for a row key.
+  std::optional<RowSummary> mine;    // Empty: no such row here.
+  std::optional<RowSummary> theirs;  // Empty: no such row there.
+};
+
+class Exchange {
+ public:
+  enum class Outcome : std::uint8_t {
+    running,
+    equal,       // Nothing differed; clocks were joined.
+    repaired,    // All that differed was shipped and merged; clocks were joined.
+    compared,    // only_compare: differences() lists what was found.
+    cleared,     // A FLUSHALL was passed on instead; compare again once the tree is complete.
+    incomplete,  // A limit was reached, or rows could not be read: what was merged stays, no clock was joined.
+  };
+
+  // The side that starts. Both require: the replica's tree is complete, and the replica outlives this.
+  // `salt` is random: it keeps short digests of one session from colliding in the next.
+  // `expect_difference`: sends the first level along with the root.
+  static std::unique_ptr<Exchange> initiate(Replica& replica, ExchangeOptions options, std::uint64_t salt,
+                                            bool expect_difference);
+  // The side that is asked: limits are its own, only_compare is the initiator's.
+  static std::unique_ptr<Exchange> respond(Replica& replica, ExchangeOptions options);
+
+  ~Exchange();
+
+  // The first message. Requires: initiate(), called once.
+  std::string open(WallTime now);
+
+  // Takes the peer's message and answers with ours; empty if the session is over on both sides and
+  // nothing is left to say. bad_input if the peer broke the protocol or a limit: the session is over,
+  // rows merged so far stay (each is whole), no clock was joined. Other errors are those of the
+  // replica; the session is over then too.
+  Result<std::optional<std::string>> on_message(std::string_view message, WallTime now);
+
+  Outcome outcome() const;
+  bool finished() const { return outcome() != Outcome::running; }
+  double progress() const;  // 0 to 1, of the positions: what has been settled.
+  const ExchangeStats& stats() const;
+  const std::vector<Difference>& differences() const;  // Of the initiator, with only_compare.
+  std::uint64_t differences_found() const;             // With those that were not listed.
+
+ private:
+  struct State;
+  explicit Exchange(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace knit

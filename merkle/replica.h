@@ -1,0 +1,54 @@
+// What tree and exchange need to know of the rows of one node. The store implements it; tests
+// implement it with a map.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/function_ref.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "crdt/clock.h"
+#include "crdt/register_row.h"
+#include "merkle/range.h"
+
+namespace knit {
+
+class Tree;
+
+// One row as it is shipped. Views are valid during the visit only.
+struct RowView {
+  std::string_view row_key;
+  std::optional<Uint128> digest;  // Empty: the row shows nothing and stands outside the tree.
+  std::string_view body;          // See crdt/row_body.h.
+};
+
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+
+  // Visits the rows of `range` ascending by row key, those without a digest too, until `visit`
+  // answers false. Starts at the first row key >= from_row_key if that is not empty. What is seen
+  // is the applied state, as if every clear had been swept. The rows must not be changed meanwhile.
+  virtual Result<void> visit_rows(Range range, std::string_view from_row_key,
+                                  FunctionRef<bool(const RowView&)> visit) const = 0;
+};
+
+class Replica : public RowSource {
+ public:
+  virtual const Tree& tree() const = 0;
+  virtual const HashKeys& hash_keys() const = 0;
+  virtual const Clock& clock() const = 0;
+  virtual const VersionVector& clear() const = 0;  // What FLUSHALLs cover; empty if there was none.
+
+  // Merges a row that a peer sent. Answers whether anything changed; bad_input if it is not a row of
+  // this cluster, disk_full if there is no room. Nothing is changed on an error.
+  virtual Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) = 0;
+  // Unites a peer's clear with ours. If that changed anything the tree is incomplete afterwards.
+  virtual Result<void> merge_clear(const VersionVector& clear, WallTime now) = 0;
+  // Requires: all that `clock` covers is in the rows.
+  virtual Result<void> join_clock(const Clock& clock, WallTime now) = 0;
+};
+
+}  // namespace knit
