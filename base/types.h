@@ -23,7 +23,13 @@ struct NodeId {
   auto operator<=>(const NodeId&) const = default;
 };
 
-// Counts everything this node has applied since it started. What was applied at a position is
+// A moment, as the loop that drives a node knows it. Deadlines use `steady`, stamps and expiry `wall`.
+struct Now {
+  WallTime wall;
+  Millis steady{};  // Never goes back; its zero means nothing.
+};
+
+// Counts the changes that this data directory has ever applied. What was applied at a position is
 // durable, and may leave the node, once the journal has synced that position (invariant 9.3).
 struct JournalPosition {
   std::uint64_t value{};

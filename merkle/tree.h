@@ -55,6 +55,7 @@ class Tree {
   // Adds the next rows, at most about rows_max of them. Call until complete().
   Result<void> build_step(std::size_t rows_max);
   bool complete() const;
+  Position built_to() const;      // Requires: not complete().
   double built_fraction() const;  // Of the positions, 0 to 1.
 
   Summary total() const;                      // O(1).

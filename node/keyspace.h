@@ -1,0 +1,73 @@
+// What a client sees: keys and values. Redis's semantics over rows; no protocol.
+//
+// One thread. Every answer may leave the node only when store.synced() has reached seen(): the
+// position of what the last call wrote or saw.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "crdt/register_row.h"
+#include "store/store.h"
+
+namespace knit {
+
+struct SetOptions {
+  enum class Condition : std::uint8_t { always, if_absent, if_present };
+  Condition condition = Condition::always;
+  Expiry expiry;             // Never, if not said otherwise. One that has passed deletes the key.
+  bool keep_expiry = false;  // Of the value that is replaced.
+  bool want_old = false;
+};
+
+class Keyspace {
+ public:
+  explicit Keyspace(Store& store) : store_(store) {}
+
+  struct Found {
+    std::string value;
+    Expiry expiry;
+  };
+  // Empty if the key does not exist. Keys longer than key_bytes_max never exist, and cannot be written:
+  // bad_input. So are values longer than value_bytes_max. Errors else as Store's.
+  Result<std::optional<Found>> get(std::string_view key, WallTime now);
+  // As get(), without copying the value.
+  Result<std::optional<Expiry>> find(std::string_view key, WallTime now);
+
+  struct SetOutcome {
+    bool written = false;
+    std::optional<std::string> old;  // With want_old.
+  };
+  Result<SetOutcome> set(std::string_view key, std::string value, const SetOptions& options, WallTime now);
+  Result<bool> remove(std::string_view key, WallTime now);  // Whether the key existed.
+  // Whether the key existed. An expiry that has passed deletes the key; "never" persists it.
+  Result<bool> set_expiry(std::string_view key, Expiry expiry, WallTime now);
+  Result<void> clear(WallTime now);
+
+  // Keys in hash order, from `cursor` (0 at first). Looks at about `count` rows, at most; the same
+  // key is never shown twice in one walk, and a key that exists all the while is shown.
+  struct Page {
+    std::uint64_t next{};  // 0: the walk is over.
+    std::vector<std::string> keys;
+  };
+  Result<Page> scan(std::uint64_t cursor, std::size_t count, WallTime now);
+
+  std::uint64_t size(WallTime now);
+
+  // All siblings of a key, the winner first; empty if the row does not exist.
+  Result<std::vector<Sibling>> siblings(std::string_view key);
+
+  JournalPosition seen() const { return seen_; }
+
+ private:
+  Result<OpenRow> open(std::string_view key);
+
+  Store& store_;
+  JournalPosition seen_;
+};
+
+}  // namespace knit

@@ -1,0 +1,24 @@
+// Who this data directory belongs to.
+#pragma once
+
+#include <string>
+
+#include "base/hash.h"
+#include "base/types.h"
+#include "crdt/dot.h"
+
+namespace knit {
+
+// Born with `knit cluster new`, the same on all its nodes. Secret but for `name` and `id`.
+struct ClusterIdentity {
+  std::string name;  // For people.
+  std::string id;    // 16 random bytes: what nodes compare.
+  HashKeys hash_keys;
+};
+
+struct NodeIdentity {
+  NodeId node;
+  ActorId actor;
+};
+
+}  // namespace knit

@@ -1,0 +1,171 @@
+// The rows of one node, its clock, its log and its tree, over an ordered store and a journal.
+//
+// A change passes three stages: it is applied to the pending layer (readable at once, has a journal
+// position), becomes durable (synced() reaches that position), and lies in the ordered store. Who
+// shows anything to a client or a peer holds it back until synced() covers what was seen.
+//
+// One thread. Invariants:
+//  1. The clock covers a dot only if its effect is in the rows.
+//  2. The tree, once complete, equals the sum over the applied rows, seen as if every clear were swept.
+//  3. A failed commit undoes everything after synced(), dots too: nobody has seen them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "crdt/clock.h"
+#include "crdt/register_row.h"
+#include "crdt/stamp.h"
+#include "merkle/replica.h"
+#include "merkle/tree.h"
+#include "store/identity.h"
+#include "store/pending.h"
+#include "store/ports.h"
+
+namespace knit {
+
+struct StoreOptions {
+  ClusterIdentity cluster;
+  NodeIdentity fresh;                          // Taken by a data directory that is new.
+  Millis clock_max_ahead{500};                 // How far a remote stamp may move our clock.
+  std::uint64_t log_entries_max = 1'000'000;   // Of this node's own writes; older ones are trimmed.
+  std::uint64_t disk_reserve_bytes = 16 << 20; // Writes are refused when less than this is free.
+};
+
+// A row taken out to be looked at or written. Rows that do not exist are empty.
+struct OpenRow {
+  std::string key;
+  std::string row_key;
+  RegisterRow row;
+  JournalPosition seen;  // What is shown of it may leave the node once this is synced.
+  std::optional<Uint128> digest;     // As the tree has it.
+  std::uint64_t shown_until{};       // See row_record.h.
+};
+
+class Store final : public Replica {
+ public:
+  // Reads what the ordered store holds, or makes a new data set in an empty one.
+  // refused: the data belongs to another cluster. wrong_format: written by a newer knit.
+  static Result<std::unique_ptr<Store>> open(OrderedStore& disk, Journal& journal, StoreOptions options);
+
+  const NodeIdentity& identity() const { return identity_; }
+  const ClusterIdentity& cluster() const { return options_.cluster; }
+
+  // Reading. corrupt: the stored bytes fail their checksum; a peer's copy will replace them.
+  Result<OpenRow> read(std::string_view key);
+
+  // Local writes. Each issues one dot and is applied at once, or fails and changes nothing:
+  // disk_full while there is no room, io.
+  // Requires: `row` was read() in this turn and nothing was written since.
+  Result<void> write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now);
+  Result<void> raise_expiry(OpenRow& row, Expiry expiry, WallTime now);
+  Result<void> clear_all(WallTime now);  // Everything that the clock's contiguous part covers.
+
+  // Replica: what tree and exchange see, and how a peer's rows come in.
+  Result<void> visit_rows(Range range, std::string_view from_row_key,
+                          FunctionRef<bool(const RowView&)> visit) const override;
+  const Tree& tree() const override { return *tree_; }
+  const HashKeys& hash_keys() const override { return options_.cluster.hash_keys; }
+  const Clock& clock() const override { return clock_; }
+  const VersionVector& clear() const override { return clear_; }
+  Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) override;
+  Result<void> merge_clear(const VersionVector& clear, WallTime now) override;
+  Result<void> join_clock(const Clock& clock, WallTime now) override;
+
+  // A peer knows more of this actor's dots than we do: the directory was restored or cloned. Takes a
+  // fresh actor and issues anew what this boot wrote.
+  Result<void> reincarnate(ActorId fresh, WallTime now);
+
+  // Visits row keys from `from_row_key` with what they show, for SCAN: until `visit` answers false.
+  struct Shown {
+    std::string_view row_key;
+    std::string_view body;
+    std::uint64_t shown_until;
+  };
+  Result<void> visit_shown(std::string_view from_row_key, FunctionRef<bool(const Shown&)> visit) const;
+
+  // Keys that exist, within a second of their expiry. Approximate until the tree is complete.
+  std::uint64_t key_count(WallTime now) const;
+
+  // Background work: builds the tree, then sweeps what a clear left. At most about `rows` rows.
+  Result<void> work(std::size_t rows);
+  bool has_work() const;
+
+  // One step of a proof that rows and tree agree. Starts at the first position; done when `next` is empty.
+  struct Verification {
+    std::optional<Position> next = Position{};
+    std::uint64_t rows{};
+    std::uint64_t damaged_rows{};    // Fail their checksum, or their digest is not that of their siblings.
+    std::uint64_t wrong_leaves{};    // Tree and rows disagree.
+    std::vector<std::string> damaged_keys;  // The first hundred.
+  };
+  // Requires: tree().complete(), or the step ends the verification with refused.
+  Result<void> verify_step(Verification& verification, std::size_t rows) const;
+
+  // Durability.
+  JournalPosition applied() const { return position_; }
+  JournalPosition synced() const { return journal_.synced(); }
+  // Hands what is pending to the ordered store if that is free. Answers whether a commit began.
+  bool start_commit();
+  bool committing() const { return pending_.committing(); }
+  enum class CommitOutcome : std::uint8_t {
+    committed,
+    undone,  // No room: everything after synced() was undone, whoever waits for it must be told.
+    broken,  // The disk failed: the process must end.
+  };
+  CommitOutcome on_committed(const Result<void>& result);
+  std::size_t pending_bytes() const { return pending_.bytes(); }
+  // Asks how much room there is; local writes are refused below the reserve. To be called about once a second.
+  void refresh_space();
+  bool has_space() const { return has_space_; }
+  void end_reads() const { disk_.end_reads(); }
+
+  std::uint64_t damaged_rows() const { return damaged_.size(); }
+  std::uint64_t bytes_on_disk() const { return disk_.bytes_on_disk(); }
+  const Clock& clock_at_start() const { return clock_at_start_; }
+
+ private:
+  Store(OrderedStore& disk, Journal& journal, StoreOptions options);
+
+  struct Change;  // What one write does to a row, the counts and the tree.
+
+  Result<void> load();
+  Result<void> load_identity();
+  Result<void> initialise();
+  Result<OpenRow> open_row(std::string_view key, std::string row_key);
+  Result<void> check_space() const;
+  Dot next_dot();
+  void put(OpenRow& row, std::optional<Dot> dot);
+  void put_log(Dot dot, std::string_view row_key);
+  void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
+  void put_meta();
+  void count(Position position, std::uint64_t before, std::uint64_t after);
+  void restart_tree();
+  void found_damage(std::string_view row_key) const;
+  Result<void> build_step(std::size_t rows);
+  Result<void> sweep_step(std::size_t rows);
+  Result<void> undo();
+
+  OrderedStore& disk_;
+  Journal& journal_;
+  StoreOptions options_;
+  NodeIdentity identity_;
+  Pending pending_;
+  std::unique_ptr<Tree> tree_;
+  Clock clock_;
+  Clock clock_at_start_;
+  HybridClock hybrid_clock_;
+  VersionVector clear_;
+  JournalPosition position_;
+  bool has_space_ = true;
+};
+
+}  // namespace knit
