@@ -58,7 +58,7 @@ class Tree {
   Position built_to() const;      // Requires: not complete().
   double built_fraction() const;  // Of the positions, 0 to 1.
 
-  Summary total() const;                      // O(1).
+  Summary total() const;                       // O(1).
   Result<Summary> summary(Range range) const;  // O(pages); reads rows where `range` cuts a leaf.
 
   // The leaf that holds `position`, for a proof of invariant 2. Requires: complete().
