@@ -123,31 +123,32 @@ def drift_apart(replicas, edits):
         time.sleep(0.01)  # Later is later by the clocks' milliseconds.
         second.pipe(late)
         say(f"{len(early):,} keys first changed on {first.name}, then changed or deleted on {second.name}")
-    await_cut(alpha, gamma)
-    show(alpha.knit("status").stdout)
+    wait_for_roots_apart(replicas)
 
 
-def await_cut(alpha, gamma, seconds=15):
-    """Until alpha has noticed that gamma is gone, so that the status shown is not an old one."""
+def wait_for_roots_apart(replicas, seconds=15):
+    """Until alpha and beta agree again, on something else than gamma."""
     deadline = time.monotonic() + seconds
-    while next(p for p in alpha.status()["peers"] if p["name"] == gamma.name)["reachable"]:
-        require(time.monotonic() < deadline, "alpha does not notice that gamma is cut off")
+    while True:
+        roots = [status["root"] for status in replicas.statuses()]
+        if roots[0] == roots[1] != roots[2]:
+            break
+        require(time.monotonic() < deadline, f"alpha and beta should agree by now, and gamma differ: {roots}")
         time.sleep(0.05)
+    for replica, root in zip(replicas.all, roots):
+        say(f"root of {replica.name:5} {root}")
 
 
 def show_difference(replicas):
-    heading("4. What differs")
+    """Right after the connection is back: within the second, the nodes begin to heal by themselves."""
+    heading("4. Connected again: what differs?")
     alpha, _, gamma = replicas.all
-    deadline = time.monotonic() + 15
-    while True:
-        done = alpha.knit("diff", gamma.name, "--limit", "8")
-        if done.returncode <= 1:
-            break
-        require(time.monotonic() < deadline, f"knit diff: {done.stderr}")
-        time.sleep(0.02)
-    say("$ knit diff gamma --limit 8")
+    done = alpha.knit("diff", gamma.name, "--limit", "8")
+    require(done.returncode <= 1, f"knit diff: {done.stderr}")
+    say("alpha$ knit diff gamma --limit 8")
     show(done.stdout)
-    require(done.returncode == 1, "knit diff found no difference")
+    if done.returncode == 0:
+        say("(the nodes were quicker than this look at them, and had healed already)")
 
 
 class Costs:
@@ -250,7 +251,7 @@ def demonstrate(replicas, keep):
     show_difference(replicas)
     heading("5. They become equal again")
     replicas.await_agreement()
-    say(f"{time.monotonic() - reconnected:.1f} s after gamma was connected again, all three agree, without any command;")
+    say(f"{time.monotonic() - reconnected:.1f} s after gamma was connected again, all three agree, without a command;")
     print_costs(replicas, before, healed_ms)
     check_contents(replicas, edits)
     show_conflicts(replicas, edits)

@@ -57,6 +57,9 @@ unix_socket = "{self.socket_path}"
 listen = "{self.host}"
 port = {PEER_PORT}
 peers = {json.dumps(peers)}
+# The link outlives the time in which the demonstration drops its traffic, so that `knit diff` can look
+# at the difference before the nodes have met anew and healed it.
+timeout = "60s"
 [debug]
 commands = true
 """)
