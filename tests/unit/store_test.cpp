@@ -1,13 +1,9 @@
-#include "store/store.h"
-
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
 #include <set>
 
-#include "node/keyspace.h"
-#include "sim/virtual_disk.h"
-#include "store/row_record.h"
+#include "unit/host.h"
 
 using namespace knit;
 using test::Host;
