@@ -8,7 +8,8 @@
 
 namespace {
 
-constexpr const char* usage = "usage: sim [--seeds N] [--seed S]\nRuns N histories from seed S on (default 100 from 1).\n";
+constexpr const char* usage =
+    "usage: sim [--seeds N] [--seed S]\nRuns N histories from seed S on (default 100 from 1).\n";
 
 struct Arguments {
   std::uint64_t seeds = 100;

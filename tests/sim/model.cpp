@@ -7,7 +7,8 @@ namespace knit::sim {
 namespace {
 
 bool holds(const RegisterRow& row, Dot dot) {
-  return std::any_of(row.siblings().begin(), row.siblings().end(), [&](const Sibling& s) { return s.dot == dot; });
+  return std::any_of(row.siblings().begin(), row.siblings().end(),
+                     [&](const Sibling& s) { return s.dot == dot; });
 }
 
 }  // namespace
@@ -56,12 +57,14 @@ std::optional<std::string> Model::uncovered(Store& store) const {
   for (const Write& w : writes_) {
     if (!store.clock().covers(w.dot)) continue;
     if (w.is_clear) {
-      if (!store.clear().covers(w.cleared)) return "clear " + to_string(w.dot) + " is covered but not applied";
+      if (!store.clear().covers(w.cleared))
+        return "clear " + to_string(w.dot) + " is covered but not applied";
       continue;
     }
     const auto row = store.read(w.key);
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
-    const bool there = holds(row->row, w.dot) || row->row.context().covers(w.dot) || store.clear().covers(w.dot);
+    const bool there =
+        holds(row->row, w.dot) || row->row.context().covers(w.dot) || store.clear().covers(w.dot);
     if (!there) return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
   }
   return std::nullopt;

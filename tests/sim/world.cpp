@@ -38,7 +38,9 @@ Now World::now(const Host& host) const {
   return {{start_of_time + static_cast<std::uint64_t>(time_.count() + host.skew_millis)}, time_};
 }
 
-void World::at(Millis delay, std::function<void()> run) { events_.push({time_ + delay, order_++, std::move(run)}); }
+void World::at(Millis delay, std::function<void()> run) {
+  events_.push({time_ + delay, order_++, std::move(run)});
+}
 
 // An event of a host happens only in the boot that planned it.
 void World::on_host(std::size_t host, Millis delay, std::function<void()> run) {
@@ -115,7 +117,8 @@ void World::dial(std::size_t index) {
   Host& host = *hosts_[index];
   for (std::size_t other = 0; other < hosts_.size(); ++other) {
     const bool blocked = cut_.contains({index, other}) || cut_.contains({other, index});
-    if (other == index || blocked || !hosts_[other]->up() || !host.node->wants_link(address_of(other))) continue;
+    if (other == index || blocked || !hosts_[other]->up() || !host.node->wants_link(address_of(other)))
+      continue;
     const LinkId id{next_link_++};
     links_[id] = {{index, other}, {}};
     Outbox mine, theirs;
@@ -152,13 +155,15 @@ void World::settle(std::size_t index, Outbox& out) {
       at(Millis(0), [this, link = close->link] { break_link(link); });
     } else if (const auto* notice = std::get_if<Notice>(&output)) {
       if (std::getenv("KNIT_SIM_TRACE") != nullptr) {
-        std::fprintf(stderr, "%6ld host%zu %s\n", static_cast<long>(time_.count()), index, notice->text.c_str());
+        std::fprintf(stderr, "%6ld host%zu %s\n", static_cast<long>(time_.count()), index,
+                     notice->text.c_str());
       }
       if (notice->text.find("broke the protocol") != std::string::npos) violation_ = notice->text;
     }
   }
   if (!host.disk.writing() && host.store->start_commit()) {
-    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 20)), [this, index] { commit_done(index); });
+    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 20)),
+            [this, index] { commit_done(index); });
   }
   release(index);
 }
@@ -186,8 +191,9 @@ void World::release(std::size_t index) {
     const std::size_t side = link.ends[0] == index ? 0 : 1;
     Millis& last = link.last_arrival[side][static_cast<std::size_t>(send.channel)];
     last = std::max(last, time_ + Millis(1 + random(faults_ && chance(0.02) ? 1500 : 20)));
-    at(last - time_, [this, id = send.link, to = link.ends[1 - side], channel = send.channel,
-                      message = std::move(send.message)]() mutable { deliver(id, to, channel, std::move(message)); });
+    at(last - time_,
+       [this, id = send.link, to = link.ends[1 - side], channel = send.channel,
+        message = std::move(send.message)]() mutable { deliver(id, to, channel, std::move(message)); });
   }
 }
 
@@ -229,7 +235,8 @@ void World::heal() {
 bool World::converged() {
   const Host& first = *hosts_.front();
   return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
-    return host->store->tree().complete() && !host->store->has_work() && host->store->applied() == host->store->synced() &&
+    return host->store->tree().complete() && !host->store->has_work() &&
+           host->store->applied() == host->store->synced() &&
            root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
                root_digest(first.store->tree(), first.store->clear(), cluster_.hash_keys) &&
            host->store->clock() == first.store->clock();
@@ -264,7 +271,8 @@ void World::check_host(std::size_t index) {
   while (verification.next) {
     if (!host.store->verify_step(verification, 1000)) return;
   }
-  if (verification.wrong_leaves + verification.damaged_rows > 0) violation_ = address_of(index) + ": tree and rows differ";
+  if (verification.wrong_leaves + verification.damaged_rows > 0)
+    violation_ = address_of(index) + ": tree and rows differ";
 }
 
 }  // namespace knit::sim

@@ -26,7 +26,7 @@ struct WorldOptions {
   std::uint64_t seed{};
   std::size_t hosts = 3;
   std::size_t keys = 12;
-  Millis faults_for{20'000};     // Phase one: clients write while anything may fail.
+  Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
 };
 
@@ -56,16 +56,14 @@ class World {
     bool up() const { return node != nullptr; }
   };
   struct VirtualLink {
-    std::array<std::size_t, 2> ends;  // The dialer first.
+    std::array<std::size_t, 2> ends;                             // The dialer first.
     std::array<std::array<Millis, channels>, 2> last_arrival{};  // Keeps the order of a channel.
   };
   struct Event {
     Millis at;
     std::uint64_t order;
     std::function<void()> run;
-    bool operator>(const Event& other) const {
-      return std::tie(at, order) > std::tie(other.at, other.order);
-    }
+    bool operator>(const Event& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
   };
 
   std::uint64_t random(std::uint64_t below) { return random_() % below; }

@@ -25,7 +25,8 @@ void World::fault() {
       break;
     case 3: cut_.clear(); break;
     case 4:
-      if (!links_.empty()) break_link(std::next(links_.begin(), static_cast<std::ptrdiff_t>(random(links_.size())))->first);
+      if (!links_.empty())
+        break_link(std::next(links_.begin(), static_cast<std::ptrdiff_t>(random(links_.size())))->first);
       break;
     case 5: hosts_[a]->disk.full = chance(0.5); break;
     default:
@@ -52,16 +53,23 @@ void World::client_write(Host& host, std::size_t index) {
   if (action < 1) {
     if (host.keyspace->clear(wall)) {
       const ActorId actor = host.store->identity().actor;
-      model_.add({index, host.store->applied(), {actor, host.store->clock().base(actor)}, {}, {}, {},
-                  host.store->clear(), true});
+      model_.add({index,
+                  host.store->applied(),
+                  {actor, host.store->clock().base(actor)},
+                  {},
+                  {},
+                  {},
+                  host.store->clear(),
+                  true});
     }
     return;
   }
   SetOptions options;
   if (action < 15) options.expiry = soon;
-  const bool done = action < 70   ? host.keyspace->set(key, "v" + std::to_string(random(1000)), options, wall).has_value()
-                    : action < 90 ? host.keyspace->remove(key, wall).has_value()
-                                  : host.keyspace->set_expiry(key, chance(0.3) ? Expiry{} : soon, wall).has_value();
+  const bool done =
+      action < 70   ? host.keyspace->set(key, "v" + std::to_string(random(1000)), options, wall).has_value()
+      : action < 90 ? host.keyspace->remove(key, wall).has_value()
+                    : host.keyspace->set_expiry(key, chance(0.3) ? Expiry{} : soon, wall).has_value();
   if (done) record(index, key, before->row);
 }
 
