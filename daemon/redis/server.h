@@ -20,14 +20,14 @@ namespace knit {
 struct RedisOptions {
   std::vector<std::string> addresses;  // Numeric, IPv4 or IPv6; empty: no TCP.
   std::uint16_t port = 6399;
-  std::string unix_socket;             // Path; empty: none.
+  std::string unix_socket;  // Path; empty: none.
   unsigned unix_socket_mode = 0770;
-  std::string password;                // Empty: none is asked for.
-  bool protected_mode = true;          // Without a password, only loopback and UNIX clients are served.
+  std::string password;        // Empty: none is asked for.
+  bool protected_mode = true;  // Without a password, only loopback and UNIX clients are served.
   std::size_t clients_max = 10'000;
-  std::size_t output_bytes_max = std::size_t{256} << 20;  // Waiting for one client; beyond, it is closed.
-  std::size_t pending_bytes_max = std::size_t{256} << 20; // Of the store; beyond, commands wait.
-  bool debug_commands = false;         // KNIT ISOLATE and the like.
+  std::size_t output_bytes_max = std::size_t{256} << 20;   // Waiting for one client; beyond, it is closed.
+  std::size_t pending_bytes_max = std::size_t{256} << 20;  // Of the store; beyond, commands wait.
+  bool debug_commands = false;                             // KNIT ISOLATE and the like.
   std::string version;
   // What CONFIG GET answers, beside what the server knows itself.
   std::vector<std::pair<std::string, std::string>> parameters;
