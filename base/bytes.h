@@ -21,9 +21,9 @@ class ByteWriter {
   void u32(std::uint32_t value);
   void u64(std::uint64_t value);
   void u128(Uint128 value);
-  void varint(std::uint64_t value);         // LEB128: 7 bits a byte, low first, 1 to 10 bytes.
-  void raw(std::string_view bytes);         // Without a length.
-  void bytes(std::string_view bytes);       // Varint length, then the bytes.
+  void varint(std::uint64_t value);              // LEB128: 7 bits a byte, low first, 1 to 10 bytes.
+  void raw(std::string_view bytes);              // Without a length.
+  void bytes(std::string_view bytes);            // Varint length, then the bytes.
   void truncated(Uint128 value, unsigned size);  // The low `size` bytes, big endian. size <= 16.
 
  private:
@@ -43,14 +43,17 @@ class ByteReader {
   Uint128 u128();
   std::uint64_t varint();
   std::string_view raw(std::size_t size);
-  std::string_view bytes();                // Varint length, then the bytes; a view into the input.
+  std::string_view bytes();  // Varint length, then the bytes; a view into the input.
   Uint128 truncated(unsigned size);
 
   // A varint that counts items of at least `item_bytes` bytes each (at least 1). Bad if more are
   // declared than the rest can hold, or more than `most`: so a count may be used to reserve.
   std::size_t count(std::size_t item_bytes, std::size_t most);
 
-  void fail() { ok_ = false; rest_ = {}; }
+  void fail() {
+    ok_ = false;
+    rest_ = {};
+  }
   bool ok() const { return ok_; }
   bool done() const { return ok_ && rest_.empty(); }  // All was read, and nothing was bad.
   std::size_t left() const { return rest_.size(); }

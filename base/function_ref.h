@@ -18,7 +18,8 @@ class FunctionRef<R(Args...)> {
   FunctionRef(F&& callee)  // NOLINT(google-explicit-constructor): passing a lambda is its purpose.
       : callee_(const_cast<void*>(static_cast<const void*>(std::addressof(callee)))),
         call_([](void* c, Args... args) -> R {
-          return (*static_cast<std::add_pointer_t<std::remove_reference_t<F>>>(c))(std::forward<Args>(args)...);
+          return (*static_cast<std::add_pointer_t<std::remove_reference_t<F>>>(c))(
+              std::forward<Args>(args)...);
         }) {}
 
   R operator()(Args... args) const { return call_(callee_, std::forward<Args>(args)...); }

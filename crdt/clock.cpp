@@ -10,9 +10,8 @@ bool Clock::covers(Dot dot) const {
   if (found == entries_.end() || dot.sequence == 0) return dot.sequence == 0;
   const Entry& entry = found->second;
   if (dot.sequence <= entry.base) return true;
-  return std::any_of(entry.above.begin(), entry.above.end(), [&](Range range) {
-    return range.first <= dot.sequence && dot.sequence <= range.last;
-  });
+  return std::any_of(entry.above.begin(), entry.above.end(),
+                     [&](Range range) { return range.first <= dot.sequence && dot.sequence <= range.last; });
 }
 
 bool Clock::covers(const Clock& other) const {
@@ -48,6 +47,16 @@ void Clock::join(const Clock& other) {
     if (entry.base > 0) add_range(mine, {1, entry.base});
     for (const Range range : entry.above) add_range(mine, range);
   }
+}
+
+void Clock::truncate(ActorId actor, std::uint64_t sequence) {
+  const auto found = entries_.find(actor);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  entry.base = std::min(entry.base, sequence);
+  std::erase_if(entry.above, [&](Range range) { return range.first > sequence; });
+  if (!entry.above.empty()) entry.above.back().last = std::min(entry.above.back().last, sequence);
+  if (entry == Entry{}) entries_.erase(found);
 }
 
 // Unites `range` with all that it overlaps or touches, then lets the base swallow what it reaches.

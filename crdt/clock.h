@@ -41,6 +41,8 @@ class Clock {
 
   void add(Dot dot);
   void join(const Clock& other);
+  // Forgets all dots of `actor` above `sequence`: they turned out to name other writes than ours.
+  void truncate(ActorId actor, std::uint64_t sequence);
 
   void encode(ByteWriter& out) const;
   static Clock decode(ByteReader& in);  // Makes `in` bad on anything that breaks an invariant.

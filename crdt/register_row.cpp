@@ -182,16 +182,20 @@ bool RegisterRow::apply_clear(const VersionVector& covered) {
 }
 
 bool RegisterRow::lies_in(const VersionVector& covered) const {
-  return covered.covers(context_) && std::all_of(siblings_.begin(), siblings_.end(), [&](const Sibling& s) {
-           return covered.covers(s.dot);
-         });
+  return covered.covers(context_) && std::all_of(siblings_.begin(), siblings_.end(),
+                                                 [&](const Sibling& s) { return covered.covers(s.dot); });
 }
 
-void RegisterRow::rename(Dot from, Dot to) {
-  const auto found = find_dot(siblings_, from);
-  check(found != siblings_.end(), "only a live dot can be renamed");
-  found->dot = to;
-  std::sort(siblings_.begin(), siblings_.end(), [](const Sibling& a, const Sibling& b) { return a.dot < b.dot; });
+bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh) {
+  context_.truncate(actor, sequence);
+  const auto disowned = std::find_if(siblings_.begin(), siblings_.end(), [&](const Sibling& s) {
+    return s.dot.actor == actor && s.dot.sequence > sequence;
+  });
+  if (disowned == siblings_.end()) return false;
+  disowned->dot = fresh;
+  std::sort(siblings_.begin(), siblings_.end(),
+            [](const Sibling& a, const Sibling& b) { return a.dot < b.dot; });
+  return true;
 }
 
 std::optional<Uint128> RegisterRow::digest(std::string_view row_key, const HashKeys& keys) const {

@@ -38,7 +38,7 @@ struct Expiry {
 enum class Content : std::uint8_t {
   tombstone = 0,  // A delete. `value` is empty.
   value = 1,
-  dropped = 2,    // An expired value that gave up its bytes. Reads as absent; its digest is unchanged.
+  dropped = 2,  // An expired value that gave up its bytes. Reads as absent; its digest is unchanged.
 };
 
 struct Sibling {
@@ -97,16 +97,16 @@ class RegisterRow {
   // True if every sibling and the whole context lie in `covered`: then the row may vanish whole.
   bool lies_in(const VersionVector& covered) const;
 
-  // Replaces the dot of a sibling, stamp and value unchanged: for writes that are issued anew
-  // after this node learnt that its actor was used elsewhere. Requires: `from` is a sibling.
-  void rename(Dot from, Dot to);
+  // `actor` turned out to have issued dots above `sequence` for other writes than ours. If a sibling
+  // here has such a dot it becomes `fresh`; the context forgets those dots. Returns true if one had.
+  bool reissue(ActorId actor, std::uint64_t sequence, Dot fresh);
 
   // Depends on row key, live dots, stamps and expiries alone: not on values, nor
   // on the context. Empty if there is no sibling: such a row stands outside the tree.
   std::optional<Uint128> digest(std::string_view row_key, const HashKeys& keys) const;
 
   void encode(ByteWriter& out) const;
-  static RegisterRow decode(ByteReader& in);  // Makes `in` bad on anything not canonical.
+  static RegisterRow decode(ByteReader& in);         // Makes `in` bad on anything not canonical.
   static RowVersion decode_version(ByteReader& in);  // The same bytes, values skipped.
 
   bool operator==(const RegisterRow&) const = default;

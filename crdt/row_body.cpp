@@ -8,14 +8,18 @@ std::string_view body_name(std::string_view key) {
   return key.size() > inline_key_bytes_max ? key : std::string_view{};
 }
 
-std::string encode_body(std::string_view body_name, const RegisterRow& row) {
-  std::size_t bytes = body_name.size() + 64;
+void append_body(std::string& out, std::string_view body_name, const RegisterRow& row) {
+  std::size_t bytes = out.size() + body_name.size() + 64;
   for (const Sibling& sibling : row.siblings()) bytes += sibling.value.size() + 64;
+  out.reserve(bytes);
+  ByteWriter writer(out);
+  writer.bytes(body_name);
+  row.encode(writer);
+}
+
+std::string encode_body(std::string_view body_name, const RegisterRow& row) {
   std::string body;
-  body.reserve(bytes);
-  ByteWriter out(body);
-  out.bytes(body_name);
-  row.encode(out);
+  append_body(body, body_name, row);
   return body;
 }
 
@@ -24,6 +28,13 @@ Result<RowBody> decode_body(std::string_view body) {
   RowBody decoded{in.bytes(), RegisterRow::decode(in)};
   if (!in.done()) return fail(ErrorCode::corrupt, "a row cannot be decoded");
   return decoded;
+}
+
+Result<std::string_view> decode_body_name(std::string_view body) {
+  ByteReader in(body);
+  const std::string_view name = in.bytes();
+  if (!in.ok()) return fail(ErrorCode::corrupt, "a row cannot be decoded");
+  return name;
 }
 
 Result<RowVersion> decode_body_version(std::string_view body) {
@@ -46,7 +57,8 @@ Result<CheckedRow> check_row(std::string_view row_key, std::string_view body, co
   if (!parts) return tl::unexpected(parts.error());
   auto decoded = decode_body(body);
   if (!decoded) return fail(ErrorCode::bad_input, "a peer sent a row that cannot be decoded");
-  if (parts->kind != RowKind::string) return fail(ErrorCode::bad_input, "a peer sent a row of a kind that is never sent");
+  if (parts->kind != RowKind::string)
+    return fail(ErrorCode::bad_input, "a peer sent a row of a kind that is never sent");
   if (parts->inline_name != decoded->name.empty() || decoded->name.size() > key_bytes_max) {
     return fail(ErrorCode::bad_input, "a peer sent a row whose name is not where it belongs");
   }

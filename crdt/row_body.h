@@ -19,6 +19,7 @@ namespace knit {
 std::string_view body_name(std::string_view key);
 
 std::string encode_body(std::string_view body_name, const RegisterRow& row);
+void append_body(std::string& out, std::string_view body_name, const RegisterRow& row);
 
 struct RowBody {
   std::string_view name;  // Empty if the row key holds the name. A view into the body.
@@ -27,7 +28,9 @@ struct RowBody {
 
 // Bytes that our own store wrote, behind their checksum. corrupt if they cannot be decoded.
 Result<RowBody> decode_body(std::string_view body);
-// The same without values. corrupt if they cannot be decoded.
+// The name alone: what a walk over keys needs. corrupt if it cannot be decoded.
+Result<std::string_view> decode_body_name(std::string_view body);
+// All but the values. corrupt if they cannot be decoded.
 Result<RowVersion> decode_body_version(std::string_view body);
 
 // The whole Redis key of a row. Requires: both come from the same well-formed row.

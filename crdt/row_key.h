@@ -45,7 +45,7 @@ struct Position {
 struct RowKeyParts {
   Position position;
   RowKind kind{};
-  bool inline_name{};     // False: `name` holds the 32-byte digest of the name.
+  bool inline_name{};  // False: `name` holds the 32-byte digest of the name.
   std::string_view name;
 };
 

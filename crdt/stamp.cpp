@@ -13,9 +13,7 @@ constexpr std::uint64_t time_max = (std::uint64_t{1} << 48) - 1;
 
 Stamp Stamp::at(WallTime time) { return {std::min(time.millis, time_max) << 16}; }
 
-Stamp Stamp::next() const {
-  return {value == std::numeric_limits<std::uint64_t>::max() ? value : value + 1};
-}
+Stamp Stamp::next() const { return {value == std::numeric_limits<std::uint64_t>::max() ? value : value + 1}; }
 
 Stamp HybridClock::limit(WallTime now) const {
   return Stamp::at({now.millis + static_cast<std::uint64_t>(max_ahead_.count())});

@@ -19,8 +19,7 @@ std::uint64_t VersionVector::sequence(ActorId actor) const {
 }
 
 bool VersionVector::covers(const VersionVector& other) const {
-  return std::all_of(other.entries_.begin(), other.entries_.end(),
-                     [this](Dot dot) { return covers(dot); });
+  return std::all_of(other.entries_.begin(), other.entries_.end(), [this](Dot dot) { return covers(dot); });
 }
 
 void VersionVector::add(Dot dot) {
@@ -35,6 +34,13 @@ void VersionVector::add(Dot dot) {
 
 void VersionVector::join(const VersionVector& other) {
   for (const Dot dot : other.entries_) add(dot);
+}
+
+void VersionVector::truncate(ActorId actor, std::uint64_t sequence) {
+  const auto entry = find_actor(entries_, actor);
+  if (entry == entries_.end() || entry->actor != actor) return;
+  entry->sequence = std::min(entry->sequence, sequence);
+  if (entry->sequence == 0) entries_.erase(entry);
 }
 
 void VersionVector::encode(ByteWriter& out) const {

@@ -20,8 +20,9 @@ class Tree;
 // One row as it is shipped. Views are valid during the visit only.
 struct RowView {
   std::string_view row_key;
-  std::optional<Uint128> digest;  // Empty: the row shows nothing and stands outside the tree.
+  std::optional<Uint128> digest;  // Empty: the row has no sibling and stands outside the tree.
   std::string_view body;          // See crdt/row_body.h.
+  std::uint64_t shown_until{};    // 0: shows no value; else the expiry of the value it shows.
 };
 
 class RowSource {

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "merkle/exchange.h"
+#include "node/wire.h"
 #include "store/store.h"
 
 namespace knit {
@@ -38,18 +39,18 @@ struct JobId {
 // Small messages must not wait behind large ones, so the transport interleaves the channels of a link.
 enum class Channel : std::uint8_t { control = 0, exchange = 1 };
 constexpr std::size_t channels = 2;
-constexpr std::size_t control_message_bytes_max = 256 << 10;
-constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);
 
 struct NodeOptions {
   std::string name;     // For people; the host's name by default.
   std::string address;  // Where peers reach this node, as it is told to them.
   std::string version;
-  Millis status_interval{1000};          // How often peers are told our digests.
-  Millis exchange_interval{600'000};     // A scheduled exchange with each peer, whatever the digests say.
-  Millis exchange_deadline{10'000};      // Without progress a session ends.
-  Millis peer_timeout{5000};             // A peer that was not heard for so long is unreachable.
+  Millis status_interval{1000};       // How often peers are told our digests.
+  Millis exchange_interval{600'000};  // A scheduled exchange with each peer, whatever the digests say.
+  Millis exchange_deadline{10'000};   // Without progress a session ends.
+  Millis peer_timeout{5000};          // A peer that was not heard for so long is unreachable.
+  Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
   std::size_t exchange_sessions_max = 4;
+  std::size_t rows_per_step = 4096;  // Of background work: one to two milliseconds.
 };
 
 // --- What comes out.
@@ -101,12 +102,12 @@ struct PeerStatus {
   std::string address;
   std::string version;
   bool reachable = false;
-  WallTime since;            // Of being reachable or not.
+  WallTime since;  // Of being reachable or not.
   std::optional<Millis> round_trip;
   bool tree_complete = false;
-  bool equal = false;        // Its last root digest was ours at that moment.
+  bool equal = false;  // Its last root digest was ours at that moment.
   bool clock_equal = false;
-  WallTime last_equal;       // Zero: never yet.
+  WallTime last_equal;  // Zero: never yet.
   Uint128 root{};
   std::uint64_t keys{};
   std::optional<double> exchange_progress;  // 0 to 1, while one runs.
@@ -121,34 +122,39 @@ struct NodeStatus {
   bool tree_complete = false;
   double tree_fraction{};
   Uint128 root{};
-  std::uint64_t rows{};      // With a digest: keys and tombstones.
+  std::uint64_t rows{};  // With a digest: keys and tombstones.
   std::uint64_t keys{};
   bool has_space = true;
   std::uint64_t damaged_rows{};
   std::uint64_t bytes_on_disk{};
   std::uint64_t pending_bytes{};
-  bool in_sync = false;      // All known peers are reachable and equal.
-  std::vector<PeerStatus> peers;             // Ascending by name.
-  std::vector<ExchangeReport> last_exchanges;  // The newest last; at most 32. Those that found nothing are left out.
-  std::uint64_t exchanges{};                 // Since the start.
-  ExchangeStats totals;                      // Over all of them.
+  bool in_sync = false;           // All known peers are reachable and equal.
+  std::vector<PeerStatus> peers;  // Ascending by name.
+  std::vector<ExchangeReport>
+      last_exchanges;         // The newest last; at most 32. Those that found nothing are left out.
+  std::uint64_t exchanges{};  // Since the start.
+  ExchangeStats totals;       // Over all of them.
 };
 
 class Node {
  public:
   Node(NodeOptions options, Store& store, std::uint64_t seed);
-  ~Node();
 
-  // Links. `dialed`: this side opened it. A pair of nodes keeps one link.
-  void on_link_up(LinkId link, bool dialed, Now now, Outbox& out);
+  // Links. `dialed_address`: where this side called to; empty if the peer called. A pair of nodes keeps
+  // one link: of two, the one that the node with the lower id dialed.
+  void on_link_up(LinkId link, std::string dialed_address, Now now, Outbox& out);
   void on_link_down(LinkId link, Now now, Outbox& out);
   // Hostile bytes end the link and change nothing.
   void on_message(LinkId link, Channel channel, std::string_view message, Now now, Outbox& out);
 
+  // Whether a link to a configured address is wanted: false while the node that was found there has
+  // one, and for our own address.
+  bool wants_link(const std::string& address) const;
+
   // Time passed. To be called about ten times a second.
   void on_tick(Now now, Outbox& out);
   // A piece of background work of a millisecond or two. To be called while has_work(), between events.
-  void work(Now now, Outbox& out);
+  void work(Outbox& out);
   bool has_work() const;
 
   // After the store undid unsynced changes: sessions that saw them end, links close.
@@ -164,15 +170,100 @@ class Node {
   // A debug aid: drops everything to and from a peer until told otherwise ("" means all peers).
   Result<void> isolate(std::string_view peer, bool isolated);
 
-  NodeStatus status(Now now) const;
+  NodeStatus status(Now now);
   const NodeOptions& options() const { return options_; }
   Store& store() { return store_; }
 
  private:
-  struct State;
+  struct Link {
+    std::string dialed_address;
+    std::optional<NodeId> peer;  // Known once its hello was accepted.
+    Millis up_at{};
+    Millis last_heard{};
+  };
+  struct Session {
+    std::uint64_t id{};
+    std::unique_ptr<Exchange> exchange;
+    bool initiated = false;
+    std::optional<JobId> job;
+    Millis started{};
+    Millis last_progress{};
+  };
+  struct Peer {
+    Hello hello;
+    std::optional<LinkId> link;
+    std::optional<Status> status;  // The last one on this link.
+    Millis status_at{};
+    std::uint64_t unequal_statuses = 0;  // In a row, without an exchange.
+    bool equal = false;
+    WallTime last_equal;
+    WallTime since;  // Of being reachable or not.
+    std::optional<Millis> round_trip;
+    Millis next_status{};
+    Millis next_scheduled{};
+    bool scheduled_due = false;
+    bool isolated = false;
+    std::optional<Session> session;
+  };
+  struct Job {
+    NodeId peer;
+    bool only_compare = false;
+    Millis deadline{};  // To get a session.
+    bool running = false;
+  };
+  struct VerifyJob {
+    JobId id;
+    Store::Verification verification;
+  };
+
+  // Links and hellos: node_links.cpp.
+  Hello my_hello() const;
+  void handle(LinkId link, const Hello& hello, Now now, Outbox& out);
+  bool accept_hello(LinkId link, const Hello& hello, Outbox& out);
+  bool keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& out);
+  void drop_link(LinkId link, std::string reason, Now now, Outbox& out);
+  void forget_link(LinkId link, std::string_view reason, Now now, Outbox& out);
+  void send(LinkId link, Channel channel, const Message& message, Outbox& out);
+  bool reachable(const Peer& peer) const { return peer.link && peer.status; }
+  Peer* peer_of(LinkId link);
+  Result<NodeId> find_peer(std::string_view name) const;
+
+  // Step 0: node_status.cpp.
+  Status my_status(const Peer& peer, Now now);
+  void handle(LinkId link, const Status& status, Now now, Outbox& out);
+  void check_my_actor(const Status& status, Now now, Outbox& out);
+  void send_status(Peer& peer, Now now, Outbox& out);
+  PeerStatus peer_status(NodeId id, const Peer& peer) const;
+
+  // Exchanges and jobs: node_exchanges.cpp.
+  void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);
+  void handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out);
+  void handle(LinkId link, const ExchangeEnd& end, Now now, Outbox& out);
+  void begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out);
+  void feed_session(Peer& peer, std::string_view payload, Now now, Outbox& out);
+  void end_session(Peer& peer, std::string error, Now now, Outbox& out);
+  void finish_job(Session& session, const ExchangeReport& report, Outbox& out);
+  bool may_begin_session(const Peer& peer) const;
+  void schedule(Peer& peer, Now now, Outbox& out);
+  void start_waiting_jobs(Now now, Outbox& out);
+  Result<JobId> start_exchange_job(std::string_view peer, bool only_compare, Now now, Outbox& out);
+  std::uint64_t random() { return random_(); }
+
   NodeOptions options_;
   Store& store_;
-  std::unique_ptr<State> state_;
+  std::mt19937_64 random_;
+  std::uint64_t boot_;
+  std::map<LinkId, Link> links_;
+  std::map<NodeId, Peer> peers_;
+  std::map<std::string, NodeId> found_at_;  // Configured address -> the node that answered there.
+  bool all_isolated_ = false;
+  std::uint64_t next_job_ = 1;
+  std::map<JobId, Job> jobs_;
+  std::optional<VerifyJob> verify_;
+  bool work_failed_ = false;  // Until the next tick: a failing disk must not spin the loop.
+  std::vector<ExchangeReport> reports_;
+  std::uint64_t exchanges_ = 0;
+  ExchangeStats totals_;
 };
 
 }  // namespace knit

@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -27,6 +26,7 @@
 #include "merkle/replica.h"
 #include "merkle/tree.h"
 #include "store/identity.h"
+#include "store/key_census.h"
 #include "store/pending.h"
 #include "store/ports.h"
 
@@ -34,10 +34,10 @@ namespace knit {
 
 struct StoreOptions {
   ClusterIdentity cluster;
-  NodeIdentity fresh;                          // Taken by a data directory that is new.
-  Millis clock_max_ahead{500};                 // How far a remote stamp may move our clock.
-  std::uint64_t log_entries_max = 1'000'000;   // Of this node's own writes; older ones are trimmed.
-  std::uint64_t disk_reserve_bytes = 16 << 20; // Writes are refused when less than this is free.
+  NodeIdentity fresh;                           // Taken by a data directory that is new.
+  Millis clock_max_ahead{500};                  // How far a remote stamp may move our clock.
+  std::uint64_t log_entries_max = 1'000'000;    // Of this node's own writes; older ones are trimmed.
+  std::uint64_t disk_reserve_bytes = 16 << 20;  // Writes are refused when less than this is free.
 };
 
 // A row taken out to be looked at or written. Rows that do not exist are empty.
@@ -45,9 +45,9 @@ struct OpenRow {
   std::string key;
   std::string row_key;
   RegisterRow row;
-  JournalPosition seen;  // What is shown of it may leave the node once this is synced.
-  std::optional<Uint128> digest;     // As the tree has it.
-  std::uint64_t shown_until{};       // See row_record.h.
+  JournalPosition seen;           // What is shown of it may leave the node once this is synced.
+  std::optional<Uint128> digest;  // As the tree has it.
+  std::uint64_t shown_until{};    // As it was counted; see row_record.h.
 };
 
 class Store final : public Replica {
@@ -55,6 +55,7 @@ class Store final : public Replica {
   // Reads what the ordered store holds, or makes a new data set in an empty one.
   // refused: the data belongs to another cluster. wrong_format: written by a newer knit.
   static Result<std::unique_ptr<Store>> open(OrderedStore& disk, Journal& journal, StoreOptions options);
+  ~Store() override;
 
   const NodeIdentity& identity() const { return identity_; }
   const ClusterIdentity& cluster() const { return options_.cluster; }
@@ -84,16 +85,8 @@ class Store final : public Replica {
   // fresh actor and issues anew what this boot wrote.
   Result<void> reincarnate(ActorId fresh, WallTime now);
 
-  // Visits row keys from `from_row_key` with what they show, for SCAN: until `visit` answers false.
-  struct Shown {
-    std::string_view row_key;
-    std::string_view body;
-    std::uint64_t shown_until;
-  };
-  Result<void> visit_shown(std::string_view from_row_key, FunctionRef<bool(const Shown&)> visit) const;
-
   // Keys that exist, within a second of their expiry. Approximate until the tree is complete.
-  std::uint64_t key_count(WallTime now) const;
+  std::uint64_t key_count(WallTime now);
 
   // Background work: builds the tree, then sweeps what a clear left. At most about `rows` rows.
   Result<void> work(std::size_t rows);
@@ -103,8 +96,8 @@ class Store final : public Replica {
   struct Verification {
     std::optional<Position> next = Position{};
     std::uint64_t rows{};
-    std::uint64_t damaged_rows{};    // Fail their checksum, or their digest is not that of their siblings.
-    std::uint64_t wrong_leaves{};    // Tree and rows disagree.
+    std::uint64_t damaged_rows{};  // Fail their checksum, or their digest is not that of their siblings.
+    std::uint64_t wrong_leaves{};  // Tree and rows disagree.
     std::vector<std::string> damaged_keys;  // The first hundred.
   };
   // Requires: tree().complete(), or the step ends the verification with refused.
@@ -123,7 +116,8 @@ class Store final : public Replica {
   };
   CommitOutcome on_committed(const Result<void>& result);
   std::size_t pending_bytes() const { return pending_.bytes(); }
-  // Asks how much room there is; local writes are refused below the reserve. To be called about once a second.
+  // Asks how much room there is; local writes are refused below the reserve. To be called about once a
+  // second.
   void refresh_space();
   bool has_space() const { return has_space_; }
   void end_reads() const { disk_.end_reads(); }
@@ -133,25 +127,33 @@ class Store final : public Replica {
   const Clock& clock_at_start() const { return clock_at_start_; }
 
  private:
+  class TreeRows;
+
   Store(OrderedStore& disk, Journal& journal, StoreOptions options);
 
-  struct Change;  // What one write does to a row, the counts and the tree.
-
   Result<void> load();
-  Result<void> load_identity();
-  Result<void> initialise();
-  Result<OpenRow> open_row(std::string_view key, std::string row_key);
+  Result<bool> load_identity();  // False if there is none: a new data set.
+  Result<void> load_state();
+  Result<std::optional<std::string_view>> get_meta(std::string_view name) const;
+  void put_meta();
+  void put_identity();
+  void put_clear();
+
+  Result<OpenRow> open_row(std::string row_key);
+  Result<void> visit_records(Range range, std::string_view from_row_key, Pending::Visit visit) const;
   Result<void> check_space() const;
   Dot next_dot();
-  void put(OpenRow& row, std::optional<Dot> dot);
-  void put_log(Dot dot, std::string_view row_key);
+  void store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot);
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
-  void put_meta();
-  void count(Position position, std::uint64_t before, std::uint64_t after);
-  void restart_tree();
   void found_damage(std::string_view row_key) const;
+
   Result<void> build_step(std::size_t rows);
   Result<void> sweep_step(std::size_t rows);
+  Result<void> sweep_row(std::string row_key);
+  Result<void> verify_leaf(Verification& verification) const;
+  void begin_clear(std::optional<Dot> dot);
+  Result<void> reissue(Dot disowned, std::uint64_t owned);
+  void restart_tree();
   Result<void> undo();
 
   OrderedStore& disk_;
@@ -159,13 +161,23 @@ class Store final : public Replica {
   StoreOptions options_;
   NodeIdentity identity_;
   Pending pending_;
-  std::unique_ptr<Tree> tree_;
   Clock clock_;
   Clock clock_at_start_;
   HybridClock hybrid_clock_;
   VersionVector clear_;
+  bool swept_ = true;  // No row holds a sibling that the clear covers.
+  std::string sweep_from_;
+  JournalPosition cleared_at_;
   JournalPosition position_;
+  bool dirty_ = false;  // Clock, stamp or counts changed since the last commit began.
   bool has_space_ = true;
+  KeyCensus census_;   // What key_count() answers from.
+  KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
+  // Rows that failed their checksum and were not replaced yet. They stand outside the tree.
+  mutable std::set<std::string, std::less<>> damaged_;
+  mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.
+  std::unique_ptr<TreeRows> tree_rows_;
+  std::unique_ptr<Tree> tree_;
 };
 
 }  // namespace knit

@@ -1,0 +1,253 @@
+// Exchange sessions with peers, who begins them and when, and the jobs that wait for them.
+#include <algorithm>
+
+#include "node/node.h"
+
+namespace knit {
+
+namespace {
+
+constexpr std::size_t reports_max = 32;
+constexpr std::size_t jobs_max = 1024;
+constexpr std::string_view busy = "busy";
+
+void add(ExchangeStats& sum, const ExchangeStats& more) {
+  sum.messages_sent += more.messages_sent;
+  sum.messages_received += more.messages_received;
+  sum.comparison_bytes_sent += more.comparison_bytes_sent;
+  sum.comparison_bytes_received += more.comparison_bytes_received;
+  sum.row_bytes_sent += more.row_bytes_sent;
+  sum.row_bytes_received += more.row_bytes_received;
+  sum.rows_sent += more.rows_sent;
+  sum.rows_received += more.rows_received;
+  sum.rows_changed += more.rows_changed;
+}
+
+std::string describe(const ExchangeReport& report) {
+  const ExchangeStats& s = report.stats;
+  return "exchange with " + report.peer_name + ": " + std::to_string(s.rows_sent) + " rows sent, " +
+         std::to_string(s.rows_received) + " received, " +
+         std::to_string(s.comparison_bytes_sent + s.comparison_bytes_received) + " B compared, " +
+         std::to_string(s.messages_sent + s.messages_received) + " messages, " +
+         std::to_string(report.duration.count()) + " ms";
+}
+
+}  // namespace
+
+bool Node::may_begin_session(const Peer& peer) const {
+  if (!peer.link || !peer.status || peer.session || !peer.status->tree_complete) return false;
+  const auto running =
+      std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.session.has_value(); });
+  return store_.tree().complete() && store_.has_space() &&
+         static_cast<std::size_t>(running) < options_.exchange_sessions_max;
+}
+
+void Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out) {
+  ExchangeOptions options;
+  options.only_compare = only_compare;
+  Session session;
+  session.id = random();
+  session.exchange = Exchange::initiate(store_, options, random(), !peer.equal);
+  session.initiated = true;
+  session.job = job;
+  session.started = session.last_progress = now.steady;
+  peer.scheduled_due = false;
+  peer.unequal_statuses = 0;
+  const std::string opening = session.exchange->open(now.wall);
+  const std::uint64_t id = session.id;
+  peer.session = std::move(session);
+  send(*peer.link, Channel::exchange, ExchangeOpen{id, opening}, out);
+}
+
+void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
+  Peer& peer = *peer_of(link);
+  const bool collides = peer.session && peer.session->initiated;
+  const bool mine_goes_first = collides && store_.identity().node < peer.hello.node;
+  if (peer.session && !mine_goes_first) end_session(peer, std::string(busy), now, out);
+  if (mine_goes_first || !may_begin_session(peer)) {
+    return send(link, Channel::control, ExchangeEnd{open.session, std::string(busy)}, out);
+  }
+  Session session;
+  session.id = open.session;
+  session.exchange = Exchange::respond(store_, {});
+  session.started = session.last_progress = now.steady;
+  peer.session = std::move(session);
+  peer.unequal_statuses = 0;
+  feed_session(peer, open.payload, now, out);
+}
+
+void Node::handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out) {
+  Peer& peer = *peer_of(link);
+  if (!peer.session || peer.session->id != turn.session) {
+    return send(link, Channel::control, ExchangeEnd{turn.session, "no such session"}, out);
+  }
+  feed_session(peer, turn.payload, now, out);
+}
+
+void Node::handle(LinkId link, const ExchangeEnd& end, Now now, Outbox& out) {
+  Peer& peer = *peer_of(link);
+  if (peer.session && peer.session->id == end.session) end_session(peer, end.reason, now, out);
+}
+
+void Node::feed_session(Peer& peer, std::string_view payload, Now now, Outbox& out) {
+  Session& session = *peer.session;
+  session.last_progress = now.steady;
+  const LinkId link = *peer.link;
+  if (!store_.tree().complete()) {
+    send(link, Channel::control, ExchangeEnd{session.id, "the tree is being built anew"}, out);
+    return end_session(peer, "the tree is being built anew", now, out);
+  }
+  const auto reply = session.exchange->on_message(payload, now.wall);
+  if (!reply) {
+    const std::string why = reply.error().message;
+    if (reply.error().code == ErrorCode::bad_input) {
+      out.push_back(Notice{Notice::Level::warning, peer.hello.name + " broke the protocol: " + why});
+      return drop_link(link, why, now, out);
+    }
+    send(link, Channel::control, ExchangeEnd{session.id, why}, out);
+    return end_session(peer, why, now, out);
+  }
+  if (*reply) send(link, Channel::exchange, ExchangeTurn{session.id, **reply}, out);
+  if (session.exchange->finished()) {
+    end_session(peer, {}, now, out);
+    send_status(peer, now, out);
+  }
+}
+
+// Ends the session of a peer if there is one; an error says why it did not come to its end.
+void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
+  if (!peer.session) return;
+  Session session = std::move(*peer.session);
+  peer.session.reset();
+  ExchangeReport report;
+  report.peer = peer.hello.node;
+  report.peer_name = peer.hello.name;
+  report.outcome = session.exchange->outcome();
+  report.error = std::move(error);
+  report.initiated = session.initiated;
+  report.stats = session.exchange->stats();
+  report.duration = now.steady - session.started;
+  report.ended = now.wall;
+  ++exchanges_;
+  add(totals_, report.stats);
+  const bool worth_telling = report.outcome != Exchange::Outcome::equal && report.error != busy;
+  if (worth_telling) {
+    const bool ended_well = report.error.empty();
+    out.push_back(Notice{ended_well ? Notice::Level::info : Notice::Level::warning,
+                         describe(report) + (ended_well ? "" : "; ended early: " + report.error)});
+    reports_.push_back(report);
+    if (reports_.size() > reports_max) reports_.erase(reports_.begin());
+  }
+  finish_job(session, report, out);
+}
+
+// A job whose session lost to another one with the same peer goes back to waiting.
+void Node::finish_job(Session& session, const ExchangeReport& report, Outbox& out) {
+  const auto job = session.job ? jobs_.find(*session.job) : jobs_.end();
+  if (job == jobs_.end()) return;
+  if (report.error == busy) {
+    job->second.running = false;
+    return;
+  }
+  JobDone done;
+  done.job = job->first;
+  done.error = report.error;
+  done.exchange = report;
+  done.differences = session.exchange->differences();
+  done.differences_found = session.exchange->differences_found();
+  jobs_.erase(job);
+  out.push_back(std::move(done));
+}
+
+// Deadlines of running sessions, and the exchange that runs whatever the digests say.
+void Node::schedule(Peer& peer, Now now, Outbox& out) {
+  if (peer.session && now.steady - peer.session->last_progress > options_.exchange_deadline) {
+    if (peer.link) send(*peer.link, Channel::control, ExchangeEnd{peer.session->id, "no progress"}, out);
+    end_session(peer, "no progress", now, out);
+  }
+  if (now.steady >= peer.next_scheduled) {
+    peer.next_scheduled = now.steady + options_.exchange_interval;
+    peer.scheduled_due = true;
+  }
+  const bool mine_to_begin = store_.identity().node < peer.hello.node;
+  if (peer.scheduled_due && mine_to_begin && may_begin_session(peer))
+    begin_session(peer, false, std::nullopt, now, out);
+}
+
+Result<JobId> Node::start_exchange_job(std::string_view name, bool only_compare, Now now, Outbox& out) {
+  const auto id = find_peer(name);
+  if (!id) return tl::unexpected(id.error());
+  if (!reachable(peers_.at(*id))) return fail(ErrorCode::refused, std::string(name) + " is not reachable");
+  if (jobs_.size() >= jobs_max) return fail(ErrorCode::refused, "too many jobs are waiting");
+  const JobId job{next_job_++};
+  jobs_[job] = {*id, only_compare, now.steady + options_.exchange_deadline, false};
+  start_waiting_jobs(now, out);
+  return job;
+}
+
+Result<JobId> Node::start_repair(std::string_view peer, Now now, Outbox& out) {
+  return start_exchange_job(peer, false, now, out);
+}
+
+Result<JobId> Node::start_diff(std::string_view peer, Now now, Outbox& out) {
+  return start_exchange_job(peer, true, now, out);
+}
+
+void Node::start_waiting_jobs(Now now, Outbox& out) {
+  for (auto entry = jobs_.begin(); entry != jobs_.end();) {
+    auto& [id, job] = *entry;
+    Peer& peer = peers_.at(job.peer);
+    if (job.running) {
+      ++entry;
+    } else if (may_begin_session(peer)) {
+      job.running = true;
+      begin_session(peer, job.only_compare, id, now, out);
+      ++entry;
+    } else if (now.steady > job.deadline) {
+      JobDone done;
+      done.job = id;
+      done.error = "no session with " + peer.hello.name +
+                   " could be had in time: it is busy, building its tree, or gone";
+      out.push_back(std::move(done));
+      entry = jobs_.erase(entry);
+    } else {
+      ++entry;
+    }
+  }
+}
+
+void Node::cancel(JobId job) {
+  jobs_.erase(job);
+  if (verify_ && verify_->id == job) verify_.reset();
+}
+
+Result<JobId> Node::start_verify() {
+  if (verify_) return fail(ErrorCode::refused, "a verification is running already");
+  if (!store_.tree().complete()) return fail(ErrorCode::refused, "the tree is still being built");
+  verify_ = VerifyJob{{next_job_++}, {}};
+  return verify_->id;
+}
+
+bool Node::has_work() const { return !work_failed_ && (store_.has_work() || verify_); }
+
+void Node::work(Outbox& out) {
+  Result<void> worked;
+  if (store_.has_work()) {
+    worked = store_.work(options_.rows_per_step);
+    if (!worked)
+      out.push_back(Notice{Notice::Level::error, "background work failed: " + worked.error().message});
+  } else if (verify_) {
+    worked = store_.verify_step(verify_->verification, options_.rows_per_step);
+    if (!worked || !verify_->verification.next) {
+      JobDone done;
+      done.job = verify_->id;
+      if (!worked) done.error = worked.error().message;
+      done.verification = verify_->verification;
+      verify_.reset();
+      out.push_back(std::move(done));
+    }
+  }
+  work_failed_ = !worked.has_value();
+}
+
+}  // namespace knit

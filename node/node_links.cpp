@@ -1,0 +1,187 @@
+// Links, hellos, and which of two links of a pair stays.
+#include <algorithm>
+
+#include "base/check.h"
+#include "node/node.h"
+
+namespace knit {
+
+namespace {
+
+constexpr std::size_t peers_max = 256;
+
+bool is_hello(const Message& message) { return std::holds_alternative<Hello>(message); }
+
+}  // namespace
+
+Node::Node(NodeOptions options, Store& store, std::uint64_t seed)
+    : options_(std::move(options)), store_(store), random_(seed), boot_(random_()) {}
+
+Hello Node::my_hello() const {
+  Hello hello;
+  hello.cluster_id = store_.cluster().id;
+  hello.node = store_.identity().node;
+  hello.actor = store_.identity().actor;
+  hello.boot = boot_;
+  hello.name = options_.name;
+  hello.address = options_.address;
+  hello.version = options_.version;
+  return hello;
+}
+
+Node::Peer* Node::peer_of(LinkId link) {
+  const auto found = links_.find(link);
+  if (found == links_.end() || !found->second.peer) return nullptr;
+  return &peers_.at(*found->second.peer);
+}
+
+void Node::send(LinkId link, Channel channel, const Message& message, Outbox& out) {
+  const Peer* peer = peer_of(link);
+  if (all_isolated_ || (peer != nullptr && peer->isolated)) return;
+  out.push_back(Send{link, channel, encode(message), store_.applied()});
+}
+
+void Node::on_link_up(LinkId link, std::string dialed_address, Now now, Outbox& out) {
+  links_[link] = {std::move(dialed_address), std::nullopt, now.steady, now.steady};
+  send(link, Channel::control, my_hello(), out);
+}
+
+void Node::on_link_down(LinkId link, Now now, Outbox& out) {
+  forget_link(link, "the connection was closed", now, out);
+}
+
+void Node::drop_link(LinkId link, std::string reason, Now now, Outbox& out) {
+  forget_link(link, reason, now, out);
+  out.push_back(CloseLink{link, std::move(reason)});
+}
+
+void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& out) {
+  Peer* peer = peer_of(link);
+  links_.erase(link);
+  if (peer == nullptr || peer->link != link) return;
+  end_session(*peer, std::string(reason), now, out);
+  if (reachable(*peer)) {
+    peer->since = now.wall;
+    out.push_back(Notice{Notice::Level::warning, "lost " + peer->hello.name + ": " + std::string(reason)});
+  }
+  peer->link.reset();
+  peer->status.reset();
+  peer->equal = false;
+}
+
+bool Node::wants_link(const std::string& address) const {
+  if (address == options_.address) return false;
+  const auto found = found_at_.find(address);
+  if (found == found_at_.end()) return true;
+  if (found->second == store_.identity().node) return false;
+  const auto peer = peers_.find(found->second);
+  return peer == peers_.end() || !peer->second.link;
+}
+
+void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now now, Outbox& out) {
+  const auto found = links_.find(link);
+  if (found == links_.end() || all_isolated_) return;
+  found->second.last_heard = now.steady;
+  const auto message = decode_message(bytes);
+  if (!message) return drop_link(link, message.error().message, now, out);
+  const bool bulk =
+      std::holds_alternative<ExchangeOpen>(*message) || std::holds_alternative<ExchangeTurn>(*message);
+  if (bulk != (channel == Channel::exchange))
+    return drop_link(link, "a message on the wrong channel", now, out);
+  if (!found->second.peer && !is_hello(*message)) {
+    return drop_link(link, "the first message was no hello", now, out);
+  }
+  const Peer* peer = peer_of(link);
+  if (peer != nullptr && peer->isolated) return;
+  std::visit([&](const auto& m) { handle(link, m, now, out); }, *message);
+}
+
+void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
+  if (!accept_hello(link, hello, out)) return drop_link(link, "refused", now, out);
+  Link& mine = links_.at(link);
+  if (!mine.dialed_address.empty()) found_at_[mine.dialed_address] = hello.node;
+  if (hello.node == store_.identity().node) return drop_link(link, "this is myself", now, out);
+  if (mine.peer && *mine.peer != hello.node) return drop_link(link, "a link changed its node", now, out);
+  if (!peers_.contains(hello.node) && peers_.size() >= peers_max) {
+    return drop_link(link, "too many peers", now, out);
+  }
+  const auto [entry, is_new] = peers_.try_emplace(hello.node);
+  Peer& peer = entry->second;
+  peer.hello = hello;
+  if (is_new) {
+    peer.since = now.wall;
+    peer.next_scheduled =
+        now.steady + Millis(random() % static_cast<std::uint64_t>(options_.exchange_interval.count()));
+  }
+  if (mine.peer || peer.isolated) return;
+  if (!keep_link(link, peer, hello.node, now, out)) return;
+  mine.peer = hello.node;
+  peer.link = link;
+  send_status(peer, now, out);
+}
+
+// Refuses strangers, with a line in the log that says why.
+bool Node::accept_hello(LinkId, const Hello& hello, Outbox& out) {
+  const std::string who = hello.name + " at " + hello.address;
+  const auto refuse = [&](const std::string& why) {
+    out.push_back(Notice{Notice::Level::warning, "refused " + who + ": " + why});
+    return false;
+  };
+  if (hello.cluster_id != store_.cluster().id) return refuse("it belongs to another cluster");
+  if (hello.protocol_min > protocol_version || hello.protocol_max < protocol_version) {
+    return refuse("it speaks protocol versions " + std::to_string(hello.protocol_min) + " to " +
+                  std::to_string(hello.protocol_max) + ", this node " + std::to_string(protocol_version));
+  }
+  if (hello.node == store_.identity().node && hello.boot != boot_) {
+    return refuse(
+        "it has this node's id: a copy of the data directory runs there; remove its data directory");
+  }
+  return true;
+}
+
+// Both sides must come to the same answer without asking each other.
+bool Node::keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& out) {
+  if (!peer.link) return true;
+  const NodeId self = store_.identity().node;
+  const auto dialer = [&](LinkId id) { return links_.at(id).dialed_address.empty() ? peer_id : self; };
+  const bool newer_wins = dialer(link) == dialer(*peer.link) || dialer(link) == std::min(self, peer_id);
+  if (!newer_wins) {
+    drop_link(link, "there is another link to this node", now, out);
+    return false;
+  }
+  const LinkId old = *peer.link;
+  end_session(peer, "the link was replaced", now, out);
+  peer.link.reset();
+  peer.status.reset();
+  links_.erase(old);
+  out.push_back(CloseLink{old, "there is another link to this node"});
+  return true;
+}
+
+Result<NodeId> Node::find_peer(std::string_view name) const {
+  std::optional<NodeId> found;
+  for (const auto& [id, peer] : peers_) {
+    const bool is_prefix = name.size() >= 4 && to_string(id).starts_with(name);
+    if (peer.hello.name != name && peer.hello.address != name && !is_prefix) continue;
+    if (found)
+      return fail(ErrorCode::refused, "more than one peer is called " + std::string(name) + "; name its id");
+    found = id;
+  }
+  if (!found)
+    return fail(ErrorCode::not_found, "no peer is called " + std::string(name) + "; see KNIT MEMBERS");
+  return *found;
+}
+
+Result<void> Node::isolate(std::string_view name, bool isolated) {
+  if (name.empty()) {
+    all_isolated_ = isolated;
+    for (auto& [id, peer] : peers_) peer.isolated = isolated;
+    return {};
+  }
+  const auto id = find_peer(name);
+  if (!id) return tl::unexpected(id.error());
+  peers_.at(*id).isolated = isolated;
+  return {};
+}
+
+}  // namespace knit

@@ -1,0 +1,209 @@
+#include "node/wire.h"
+
+#define MSGPACK_NO_BOOST
+#include <msgpack.hpp>
+
+#include "base/bytes.h"
+
+namespace knit {
+
+namespace {
+
+enum class Kind : std::uint64_t {
+  hello = 0,
+  status = 1,
+  exchange_open = 2,
+  exchange_turn = 3,
+  exchange_end = 4
+};
+
+constexpr std::size_t fields_max = 16;
+constexpr std::size_t text_bytes_max = 1024;
+constexpr std::size_t depth_max = 2;
+
+using Packer = msgpack::packer<msgpack::sbuffer>;
+
+void pack_binary(Packer& out, std::string_view bytes) {
+  out.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+  out.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+}
+
+std::string packed_root(Uint128 root) {
+  std::string bytes;
+  ByteWriter(bytes).u128(root);
+  return bytes;
+}
+
+void begin(Packer& out, Kind kind, std::uint32_t fields) {
+  out.pack_array(fields + 1);
+  out.pack(static_cast<std::uint64_t>(kind));
+}
+
+void pack(Packer& out, const Hello& m) {
+  begin(out, Kind::hello, 9);
+  out.pack(m.protocol_min).pack(m.protocol_max);
+  pack_binary(out, m.cluster_id);
+  out.pack(m.node.value).pack(m.actor.value).pack(m.boot);
+  out.pack(m.name).pack(m.address).pack(m.version);
+}
+
+void pack(Packer& out, const Status& m) {
+  begin(out, Kind::status, 11);
+  out.pack(m.clock_digest);
+  pack_binary(out, packed_root(m.root));
+  out.pack(m.tree_complete).pack(m.rows).pack(m.keys).pack(m.wall.millis);
+  out.pack(m.your_actor.value).pack(m.your_sequence);
+  out.pack(m.sent_millis).pack(m.echo_millis).pack(m.held_millis);
+}
+
+void pack_exchange(Packer& out, Kind kind, std::uint64_t session, std::string_view payload) {
+  begin(out, kind, 2);
+  out.pack(session);
+  pack_binary(out, payload);
+}
+
+void pack(Packer& out, const ExchangeOpen& m) {
+  pack_exchange(out, Kind::exchange_open, m.session, m.payload);
+}
+void pack(Packer& out, const ExchangeTurn& m) {
+  pack_exchange(out, Kind::exchange_turn, m.session, m.payload);
+}
+
+void pack(Packer& out, const ExchangeEnd& m) {
+  begin(out, Kind::exchange_end, 2);
+  out.pack(m.session).pack(m.reason);
+}
+
+// Takes the fields of an array one by one; bad for good after the first that is not as expected.
+class Fields {
+ public:
+  explicit Fields(const msgpack::object& object) {
+    if (object.type != msgpack::type::ARRAY) return;
+    next_ = object.via.array.ptr;
+    end_ = next_ + object.via.array.size;
+    ok_ = true;
+  }
+
+  std::uint64_t number() {
+    const auto* field = take(msgpack::type::POSITIVE_INTEGER);
+    return field == nullptr ? 0 : field->via.u64;
+  }
+  bool boolean() {
+    const auto* field = take(msgpack::type::BOOLEAN);
+    return field != nullptr && field->via.boolean;
+  }
+  std::string_view binary() {
+    const auto* field = take(msgpack::type::BIN);
+    return field == nullptr ? std::string_view{} : std::string_view(field->via.bin.ptr, field->via.bin.size);
+  }
+  std::string text() {
+    const auto* field = take(msgpack::type::STR);
+    return field == nullptr ? std::string{} : std::string(field->via.str.ptr, field->via.str.size);
+  }
+  void require(bool fact) { ok_ = ok_ && fact; }
+  bool done() const { return ok_ && next_ == end_; }
+
+ private:
+  const msgpack::object* take(msgpack::type::object_type type) {
+    if (!ok_ || next_ == end_ || next_->type != type) {
+      ok_ = false;
+      return nullptr;
+    }
+    return next_++;
+  }
+
+  const msgpack::object* next_ = nullptr;
+  const msgpack::object* end_ = nullptr;
+  bool ok_ = false;
+};
+
+Message read_hello(Fields& in) {
+  Hello m;
+  m.protocol_min = in.number();
+  m.protocol_max = in.number();
+  m.cluster_id = in.binary();
+  m.node = {in.number()};
+  m.actor = {in.number()};
+  m.boot = in.number();
+  m.name = in.text();
+  m.address = in.text();
+  m.version = in.text();
+  return m;
+}
+
+Message read_status(Fields& in) {
+  Status m;
+  m.clock_digest = in.number();
+  const std::string_view root = in.binary();
+  in.require(root.size() == sizeof(m.root));
+  m.root = ByteReader(root).u128();
+  m.tree_complete = in.boolean();
+  m.rows = in.number();
+  m.keys = in.number();
+  m.wall = {in.number()};
+  m.your_actor = {in.number()};
+  m.your_sequence = in.number();
+  m.sent_millis = in.number();
+  m.echo_millis = in.number();
+  m.held_millis = in.number();
+  return m;
+}
+
+template <class M>
+Message read_exchange(Fields& in) {
+  M m;
+  m.session = in.number();
+  m.payload = in.binary();
+  return m;
+}
+
+Message read_end(Fields& in) {
+  ExchangeEnd m;
+  m.session = in.number();
+  m.reason = in.text();
+  return m;
+}
+
+Result<Message> read(const msgpack::object& object) {
+  Fields in(object);
+  const std::uint64_t kind = in.number();
+  in.require(kind <= static_cast<std::uint64_t>(Kind::exchange_end));
+  const auto message = [&]() -> Message {
+    switch (static_cast<Kind>(kind)) {
+      case Kind::hello: return read_hello(in);
+      case Kind::status: return read_status(in);
+      case Kind::exchange_open: return read_exchange<ExchangeOpen>(in);
+      case Kind::exchange_turn: return read_exchange<ExchangeTurn>(in);
+      case Kind::exchange_end: return read_end(in);
+    }
+    return ExchangeEnd{};
+  }();
+  if (!in.done()) return fail(ErrorCode::bad_input, "a message with wrong fields");
+  return message;
+}
+
+}  // namespace
+
+std::string encode(const Message& message) {
+  msgpack::sbuffer buffer;
+  Packer out(buffer);
+  std::visit([&](const auto& m) { pack(out, m); }, message);
+  return {buffer.data(), buffer.size()};
+}
+
+Result<Message> decode_message(std::string_view bytes) {
+  const msgpack::unpack_limit limit(fields_max, 0, text_bytes_max, exchange_message_bytes_max, 0, depth_max);
+  const auto by_reference = [](msgpack::type::object_type, std::size_t, void*) { return true; };
+  try {
+    std::size_t offset = 0;
+    msgpack::object_handle handle;
+    bool referenced = false;
+    msgpack::unpack(handle, bytes.data(), bytes.size(), offset, referenced, by_reference, nullptr, limit);
+    if (offset != bytes.size()) return fail(ErrorCode::bad_input, "bytes after the end of a message");
+    return read(handle.get());
+  } catch (const std::exception&) {  // msgpack throws on hostile bytes, and on nothing else.
+    return fail(ErrorCode::bad_input, "not a msgpack message within the limits");
+  }
+}
+
+}  // namespace knit

@@ -1,0 +1,71 @@
+// The messages between two nodes: msgpack arrays, the kind first. The only place that knows msgpack.
+// docs/protocol.md lists them. Bulk data travels as one binary field that merkle/ packs itself.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "crdt/dot.h"
+#include "crdt/register_row.h"
+
+namespace knit {
+
+constexpr std::uint64_t protocol_version = 1;  // The one this build speaks.
+
+constexpr std::size_t control_message_bytes_max = 256 << 10;
+constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
+
+// The first message of both sides of a link; sent again when the sender's actor changed.
+struct Hello {
+  std::uint64_t protocol_min = protocol_version;
+  std::uint64_t protocol_max = protocol_version;
+  std::string cluster_id;
+  NodeId node;
+  ActorId actor;
+  std::uint64_t boot{};  // Random, new at every start of the daemon.
+  std::string name;
+  std::string address;
+  std::string version;
+};
+
+// Step 0 of a comparison, told once a status interval. All of one instant.
+struct Status {
+  std::uint64_t clock_digest{};
+  Uint128 root{};
+  bool tree_complete{};
+  std::uint64_t rows{};
+  std::uint64_t keys{};
+  WallTime wall;
+  ActorId your_actor;             // What the sender knows of the receiver's own writes:
+  std::uint64_t your_sequence{};  // more than the receiver itself means trouble.
+  std::uint64_t sent_millis{};    // The sender's steady clock.
+  std::uint64_t echo_millis{};    // The receiver's, from its last status; 0 if there was none.
+  std::uint64_t held_millis{};    // How long ago that one arrived.
+};
+
+struct ExchangeOpen {
+  std::uint64_t session{};
+  std::string_view payload;
+};
+struct ExchangeTurn {
+  std::uint64_t session{};
+  std::string_view payload;
+};
+// The sender has no part in this session, or not any more.
+struct ExchangeEnd {
+  std::uint64_t session{};
+  std::string reason;
+};
+
+using Message = std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd>;
+
+std::string encode(const Message& message);
+
+// bad_input on anything that is not exactly one message within the limits. Views point into `bytes`.
+Result<Message> decode_message(std::string_view bytes);
+
+}  // namespace knit

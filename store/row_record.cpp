@@ -1,0 +1,46 @@
+#include "store/row_record.h"
+
+#include "base/bytes.h"
+
+namespace knit {
+
+namespace {
+
+std::uint64_t record_checksum(std::string_view row_key, std::string_view guarded) {
+  return checksum(guarded) ^ checksum(row_key);
+}
+
+}  // namespace
+
+std::uint64_t shown_until(const RegisterRow& row) {
+  const Sibling* winner = row.winner();
+  return winner != nullptr && winner->content == Content::value ? winner->expiry.millis : shows_nothing;
+}
+
+std::string encode_record(std::string_view row_key, std::string_view body_name, const RegisterRow& row,
+                          std::optional<Uint128> digest) {
+  std::string record;
+  ByteWriter header(record);
+  header.u64(0);  // The checksum's place.
+  header.u128(digest.value_or(0));
+  header.u64(shown_until(row));
+  append_body(record, body_name, row);
+  std::string sum;
+  ByteWriter(sum).u64(record_checksum(row_key, std::string_view(record).substr(sizeof(std::uint64_t))));
+  record.replace(0, sum.size(), sum);
+  return record;
+}
+
+Result<RowRecord> decode_record(std::string_view row_key, std::string_view record) {
+  ByteReader in(record);
+  const std::uint64_t sum = in.u64();
+  if (!in.ok() || sum != record_checksum(row_key, record.substr(sizeof(sum)))) {
+    return fail(ErrorCode::corrupt, "a stored row is damaged; a peer's copy will replace it");
+  }
+  const Uint128 digest = in.u128();
+  RowRecord decoded{std::nullopt, in.u64(), in.raw(in.left())};
+  if (digest != 0) decoded.digest = digest;
+  return decoded;
+}
+
+}  // namespace knit

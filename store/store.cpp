@@ -1,0 +1,267 @@
+#include "store/store.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "store/row_record.h"
+#include "store/tree_rows.h"
+
+namespace knit {
+
+namespace {
+
+std::string log_key(Dot dot) {
+  std::string key;
+  ByteWriter out(key);
+  out.u64(dot.actor.value);
+  out.u64(dot.sequence);
+  return key;
+}
+
+std::string encode_dot(std::optional<Dot> dot) {
+  Clock increment;
+  if (dot) increment.add(*dot);
+  std::string bytes;
+  ByteWriter out(bytes);
+  increment.encode(out);
+  return bytes;
+}
+
+}  // namespace
+
+Store::Store(OrderedStore& disk, Journal& journal, StoreOptions options)
+    : disk_(disk),
+      journal_(journal),
+      options_(std::move(options)),
+      identity_(options_.fresh),
+      pending_(disk),
+      hybrid_clock_(options_.clock_max_ahead),
+      tree_rows_(std::make_unique<TreeRows>(*this)),
+      tree_(std::make_unique<Tree>(*tree_rows_)) {}
+
+Store::~Store() = default;
+
+Result<OpenRow> Store::read(std::string_view key) {
+  auto row = open_row(string_row_key(key, hash_keys()));
+  if (row) row->key = key;
+  return row;
+}
+
+Result<OpenRow> Store::open_row(std::string row_key) {
+  const auto found = pending_.get(Table::rows, row_key);
+  if (!found) return tl::unexpected(found.error());
+  OpenRow row;
+  row.row_key = std::move(row_key);
+  if (found->layer == Pending::Layer::growing) row.seen = position_;
+  if (found->layer == Pending::Layer::committing) row.seen = pending_.committing_position();
+  if (!swept_) row.seen = std::max(row.seen, cleared_at_);
+  if (!found->value) return row;
+  const auto record = decode_record(row.row_key, *found->value);
+  auto body = record ? decode_body(record->body) : tl::unexpected(record.error());
+  if (!body) {
+    found_damage(row.row_key);
+    return tl::unexpected(body.error());
+  }
+  row.row = std::move(body->row);
+  row.digest = record->digest;
+  row.shown_until = record->shown_until;
+  if (!swept_ && row.row.apply_clear(clear_)) {
+    row.digest = row.row.digest(row.row_key, hash_keys());
+    row.shown_until = knit::shown_until(row.row);
+  }
+  return row;
+}
+
+Result<void> Store::check_space() const {
+  if (has_space_) return {};
+  return fail(ErrorCode::disk_full, "no space left on the disk of the data directory");
+}
+
+Dot Store::next_dot() {
+  const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
+  clock_.add(dot);
+  return dot;
+}
+
+Result<void> Store::write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now) {
+  if (auto space = check_space(); !space) return space;
+  const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
+  const Dot dot = next_dot();
+  row.row.write({dot, stamp, expiry, content, std::move(value)});
+  store_row(row, body_name(row.key), dot);
+  return {};
+}
+
+Result<void> Store::raise_expiry(OpenRow& row, Expiry expiry, WallTime) {
+  if (auto space = check_space(); !space) return space;
+  row.row.raise_expiry(expiry);
+  store_row(row, body_name(row.key), next_dot());
+  return {};
+}
+
+// Lays the changed row over the store, and lets tree, counts, log and journal follow.
+void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot) {
+  const Position position = position_of(row.row_key);
+  const auto digest = row.row.digest(row.row_key, hash_keys());
+  std::string record;
+  if (!digest && row.row.lies_in(clear_)) {
+    pending_.erase(Table::rows, row.row_key);
+  } else {
+    record = encode_record(row.row_key, name, row.row, digest);
+    pending_.put(Table::rows, row.row_key, record);
+  }
+  const std::uint64_t shown = knit::shown_until(row.row);
+  census_.remove(row.shown_until);
+  census_.add(shown);
+  if (!tree_->complete() && position < tree_->built_to()) {
+    recount_.remove(row.shown_until);
+    recount_.add(shown);
+  }
+  append(row.row_key, record, dot);
+  tree_->apply(position, row.digest, digest);
+  row.digest = digest;
+  row.shown_until = shown;
+  row.seen = position_;
+  if (!damaged_.empty()) damaged_.erase(row.row_key);
+}
+
+void Store::append(std::string_view row_key, std::string_view record, std::optional<Dot> dot) {
+  ++position_.value;
+  dirty_ = true;
+  if (dot) {
+    pending_.put(Table::log, log_key(*dot), std::string(row_key));
+    if (dot->sequence > options_.log_entries_max) {
+      pending_.erase(Table::log, log_key({dot->actor, dot->sequence - options_.log_entries_max}));
+    }
+  }
+  journal_.append({position_, row_key, record, encode_dot(dot), hybrid_clock_.last().value});
+}
+
+Result<void> Store::clear_all(WallTime now) {
+  if (auto space = check_space(); !space) return space;
+  hybrid_clock_.issue(now, {});
+  const Dot dot = next_dot();
+  clear_.join(clock_.contiguous());
+  begin_clear(dot);
+  return {};
+}
+
+void Store::begin_clear(std::optional<Dot> dot) {
+  swept_ = false;
+  sweep_from_.clear();
+  put_clear();
+  append(clear_row_key(), {}, dot);
+  cleared_at_ = position_;
+  census_ = {};
+  restart_tree();
+}
+
+Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, WallTime now) {
+  if (auto space = check_space(); !space) return tl::unexpected(space.error());
+  auto theirs = check_row(row_key, body, hash_keys());
+  if (!theirs) return tl::unexpected(theirs.error());
+  auto mine = open_row(std::string(row_key));
+  const bool damaged = !mine && mine.error().code == ErrorCode::corrupt;
+  if (!mine && !damaged) return tl::unexpected(mine.error());
+  if (damaged)
+    mine = OpenRow{.key = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
+  theirs->body.row.apply_clear(clear_);
+  for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
+  if (!mine->row.merge(theirs->body.row) && !damaged) return false;
+  store_row(*mine, theirs->body.name, std::nullopt);
+  return true;
+}
+
+Result<void> Store::merge_clear(const VersionVector& clear, WallTime) {
+  if (auto space = check_space(); !space) return space;
+  if (clear_.covers(clear)) return {};
+  clear_.join(clear);
+  begin_clear(std::nullopt);
+  return {};
+}
+
+Result<void> Store::join_clock(const Clock& clock, WallTime) {
+  if (auto space = check_space(); !space) return space;
+  const Clock before = clock_;
+  clock_.join(clock);
+  if (clock_ != before) append({}, {}, std::nullopt);
+  return {};
+}
+
+Result<void> Store::reincarnate(ActorId fresh, WallTime) {
+  if (auto space = check_space(); !space) return space;
+  const ActorId old = identity_.actor;
+  const std::uint64_t owned = clock_at_start_.base(old);
+  const std::uint64_t last = clock_.base(old);
+  identity_.actor = fresh;
+  clock_.truncate(old, owned);
+  put_identity();
+  for (std::uint64_t sequence = owned + 1; sequence <= last; ++sequence) {
+    if (auto reissued = reissue({old, sequence}, owned); !reissued) return reissued;
+  }
+  append({}, {}, std::nullopt);
+  return {};
+}
+
+Result<void> Store::reissue(Dot disowned, std::uint64_t owned) {
+  const auto logged = pending_.get(Table::log, log_key(disowned));
+  if (!logged) return tl::unexpected(logged.error());
+  if (!logged->value || logged->value->empty()) return {};
+  std::string row_key(*logged->value);
+  pending_.erase(Table::log, log_key(disowned));
+  if (row_key == clear_row_key()) {
+    const Dot dot = next_dot();
+    clear_.truncate(disowned.actor, owned);
+    clear_.add(dot);
+    begin_clear(dot);
+    return {};
+  }
+  auto row = open_row(std::move(row_key));
+  if (!row) return tl::unexpected(row.error());
+  const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
+  if (!row->row.reissue(disowned.actor, owned, dot)) return {};
+  const auto stored = pending_.get(Table::rows, row->row_key);
+  const auto record = decode_record(row->row_key, stored->value.value());
+  const std::string name(decode_body(record->body)->name);
+  store_row(*row, name, next_dot());
+  return {};
+}
+
+std::uint64_t Store::key_count(WallTime now) { return census_.existing(now); }
+
+bool Store::start_commit() {
+  if (pending_.committing() || (pending_.empty() && !dirty_)) return false;
+  put_meta();
+  dirty_ = false;
+  pending_.start_commit(position_);
+  return true;
+}
+
+Store::CommitOutcome Store::on_committed(const Result<void>& result) {
+  if (result) {
+    journal_.on_committed(pending_.committing_position());
+    pending_.finish_commit();
+    return CommitOutcome::committed;
+  }
+  if (result.error().code != ErrorCode::disk_full) return CommitOutcome::broken;
+  has_space_ = false;
+  return undo() ? CommitOutcome::undone : CommitOutcome::broken;
+}
+
+Result<void> Store::undo() {
+  pending_.discard();
+  const JournalPosition reached = position_;
+  const HybridClock stamps = hybrid_clock_;
+  if (auto loaded = load(); !loaded) return loaded;
+  // Positions and stamps are never used twice, not even those that nobody saw.
+  position_ = reached;
+  hybrid_clock_ = stamps;
+  dirty_ = false;
+  damaged_.clear();
+  restart_tree();
+  return {};
+}
+
+void Store::refresh_space() { has_space_ = disk_.bytes_free() >= options_.disk_reserve_bytes; }
+
+}  // namespace knit

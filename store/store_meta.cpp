@@ -1,0 +1,144 @@
+// What the store keeps of itself beside the rows: identity, clock, stamp, counts, clear.
+#include "base/check.h"
+#include "store/row_record.h"
+#include "store/store.h"
+
+namespace knit {
+
+namespace {
+
+constexpr std::uint8_t identity_version = 1;
+constexpr std::string_view identity_name = "identity";
+constexpr std::string_view clock_name = "clock";
+constexpr std::string_view state_name = "state";
+constexpr std::string_view clear_name = "clear";
+
+// Tells whether two sets of hash keys are the same, and tells nothing else about them.
+std::uint64_t fingerprint(const HashKeys& keys) {
+  return siphash64("knit position key", keys.position) ^ siphash64("knit digest key", keys.digest);
+}
+
+tl::unexpected<Error> unreadable(std::string_view name) {
+  return fail(ErrorCode::corrupt,
+              "the data directory's " + std::string(name) +
+                  " cannot be read; move the directory away and let the peers fill a new one");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(OrderedStore& disk, Journal& journal, StoreOptions options) {
+  std::unique_ptr<Store> store(new Store(disk, journal, std::move(options)));
+  if (auto loaded = store->load(); !loaded) return tl::unexpected(loaded.error());
+  store->clock_at_start_ = store->clock_;
+  store->refresh_space();
+  return store;
+}
+
+Result<std::optional<std::string_view>> Store::get_meta(std::string_view name) const {
+  auto found = pending_.get(Table::meta, name);
+  if (!found) return tl::unexpected(found.error());
+  return found->value;
+}
+
+Result<void> Store::load() {
+  auto known = load_identity();
+  if (!known) return tl::unexpected(known.error());
+  clock_ = {};
+  clear_ = {};
+  swept_ = true;
+  census_ = {};
+  if (!*known) {
+    put_identity();
+    dirty_ = true;
+    return {};
+  }
+  return load_state();
+}
+
+Result<bool> Store::load_identity() {
+  const auto bytes = get_meta(identity_name);
+  if (!bytes) return tl::unexpected(bytes.error());
+  if (!*bytes) return false;
+  ByteReader in(**bytes);
+  const std::uint8_t version = in.u8();
+  if (version > identity_version) {
+    return fail(ErrorCode::wrong_format,
+                "the data was written by a newer knit; install that version or a later one");
+  }
+  const NodeIdentity identity{{in.u64()}, {in.u64()}};
+  const std::string_view cluster_id = in.bytes();
+  const std::string_view cluster_name = in.bytes();
+  const std::uint64_t keys = in.u64();
+  if (!in.done()) return unreadable(identity_name);
+  if (cluster_id != options_.cluster.id) {
+    return fail(ErrorCode::refused, "the data belongs to cluster \"" + std::string(cluster_name) +
+                                        "\", the key file to another cluster, \"" + options_.cluster.name +
+                                        "\"");
+  }
+  if (keys != fingerprint(hash_keys())) {
+    return fail(ErrorCode::refused, "the key file has other hash keys than the data was written with");
+  }
+  identity_ = identity;
+  return true;
+}
+
+Result<void> Store::load_state() {
+  const auto clock = get_meta(clock_name);
+  if (!clock) return tl::unexpected(clock.error());
+  ByteReader clock_in(clock->value_or(std::string_view{}));
+  clock_ = Clock::decode(clock_in);
+  if (!clock_in.done()) return unreadable(clock_name);
+
+  const auto state = get_meta(state_name);
+  if (!state) return tl::unexpected(state.error());
+  ByteReader state_in(state->value_or(std::string_view{}));
+  hybrid_clock_ = HybridClock(options_.clock_max_ahead, {state_in.u64()});
+  position_ = {state_in.u64()};
+  census_ = KeyCensus(state_in.u64());
+  if (!state_in.done()) return unreadable(state_name);
+  journal_.on_committed(position_);
+
+  const auto clear = get_meta(clear_name);
+  if (!clear) return tl::unexpected(clear.error());
+  if (!*clear) return {};
+  ByteReader clear_in(**clear);
+  swept_ = clear_in.u8() != 0;
+  clear_ = VersionVector::decode(clear_in);
+  if (!clear_in.done()) return unreadable(clear_name);
+  return {};
+}
+
+void Store::put_identity() {
+  std::string bytes;
+  ByteWriter out(bytes);
+  out.u8(identity_version);
+  out.u64(identity_.node.value);
+  out.u64(identity_.actor.value);
+  out.bytes(options_.cluster.id);
+  out.bytes(options_.cluster.name);
+  out.u64(fingerprint(hash_keys()));
+  pending_.put(Table::meta, std::string(identity_name), std::move(bytes));
+}
+
+void Store::put_clear() {
+  std::string bytes;
+  ByteWriter out(bytes);
+  out.u8(swept_ ? 1 : 0);
+  clear_.encode(out);
+  pending_.put(Table::meta, std::string(clear_name), std::move(bytes));
+}
+
+void Store::put_meta() {
+  std::string clock;
+  ByteWriter clock_out(clock);
+  clock_.encode(clock_out);
+  pending_.put(Table::meta, std::string(clock_name), std::move(clock));
+  std::string state;
+  ByteWriter state_out(state);
+  state_out.u64(hybrid_clock_.last().value);
+  state_out.u64(position_.value);
+  state_out.u64(census_.stored());
+  pending_.put(Table::meta, std::string(state_name), std::move(state));
+}
+
+}  // namespace knit
