@@ -1,0 +1,112 @@
+#include "store/lmdb/lmdb_store.h"
+
+#include <system_error>
+#include <utility>
+
+#include "base/check.h"
+#include "store/lmdb/batch_writer.h"
+
+namespace knit {
+
+namespace {
+
+// Places the cursor on the first key >= from. LMDB seeks no key above its limit, so such a key is
+// cut: an entry equal to the cut one is shorter than `from`, and thus before it.
+int seek(MDB_cursor* cursor, std::string_view from, MDB_val& key, MDB_val& value) {
+  if (from.empty()) return mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+  const std::string_view cut = from.substr(0, lmdb_key_bytes_max);
+  key = to_val(cut);
+  const int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+  if (code != 0 || cut.size() == from.size() || to_view(key) != cut) return code;
+  return mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const LmdbOptions& options, std::function<void()> wake) {
+  auto directory = DataDirectory::open(options.directory);
+  if (!directory) return tl::unexpected(directory.error());
+  auto environment = Environment::open(options);
+  if (!environment) return tl::unexpected(environment.error());
+  MDB_txn* reader = nullptr;
+  if (const int code = mdb_txn_begin(environment->get(), nullptr, MDB_RDONLY, &reader); code != 0) {
+    return tl::unexpected(environment->error(code, "mdb_txn_begin"));
+  }
+  mdb_txn_reset(reader);
+  try {
+    return std::unique_ptr<LmdbStore>(
+        new LmdbStore(std::move(*directory), std::move(*environment), TxnHandle(reader), std::move(wake)));
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::io, std::string("cannot start the committer's thread: ") + error.what());
+  }
+}
+
+LmdbStore::LmdbStore(DataDirectory directory, Environment environment, TxnHandle reader,
+                     std::function<void()> wake)
+    : directory_(std::move(directory)),
+      environment_(std::move(environment)),
+      reader_(std::move(reader)),
+      bytes_reusable_(environment_.count_bytes_reusable()),
+      committer_([this](const Batch& batch) { return write(batch); }, std::move(wake)) {}
+
+Result<void> LmdbStore::begin_reads() {
+  if (reading_) return {};
+  if (const int code = mdb_txn_renew(reader_.get()); code != 0) {
+    return tl::unexpected(environment_.error(code, "mdb_txn_renew"));
+  }
+  reading_ = true;
+  return {};
+}
+
+void LmdbStore::end_reads() {
+  check(scans_ == 0, "a snapshot outlives the scans that see it");
+  if (reading_) mdb_txn_reset(reader_.get());
+  reading_ = false;
+}
+
+Result<std::optional<std::string_view>> LmdbStore::get(Table table, std::string_view key) {
+  if (!fits_lmdb(key)) return std::nullopt;
+  if (auto begun = begin_reads(); !begun) return tl::unexpected(begun.error());
+  MDB_val wanted = to_val(key);
+  MDB_val value{};
+  const int code = mdb_get(reader_.get(), environment_.table(table), &wanted, &value);
+  if (code == MDB_NOTFOUND) return std::nullopt;
+  if (code != 0) return tl::unexpected(environment_.error(code, "mdb_get"));
+  return to_view(value);
+}
+
+Result<void> LmdbStore::scan(Table table, std::string_view from,
+                             FunctionRef<bool(std::string_view key, std::string_view value)> visit) {
+  if (auto begun = begin_reads(); !begun) return begun;
+  MDB_cursor* raw = nullptr;
+  if (const int code = mdb_cursor_open(reader_.get(), environment_.table(table), &raw); code != 0) {
+    return tl::unexpected(environment_.error(code, "mdb_cursor_open"));
+  }
+  const CursorHandle cursor(raw);
+  ++scans_;
+  MDB_val key{};
+  MDB_val value{};
+  int code = seek(raw, from, key, value);
+  while (code == 0 && visit(to_view(key), to_view(value))) code = mdb_cursor_get(raw, &key, &value, MDB_NEXT);
+  --scans_;
+  if (code != 0 && code != MDB_NOTFOUND) return tl::unexpected(environment_.error(code, "mdb_cursor_get"));
+  return {};
+}
+
+Result<void> LmdbStore::write(const Batch& batch) {
+  auto written = write_batch(environment_, batch);
+  bytes_reusable_ = environment_.count_bytes_reusable();
+  return written;
+}
+
+void LmdbStore::start_commit(const Batch& batch) { committer_.start(batch); }
+
+std::optional<Result<void>> LmdbStore::take_commit_result() { return committer_.take_result(); }
+
+void LmdbStore::wait_for_commit() { committer_.wait(); }
+
+std::uint64_t LmdbStore::bytes_on_disk() const { return environment_.bytes_used(); }
+
+std::uint64_t LmdbStore::bytes_free() const { return environment_.bytes_growable() + bytes_reusable_; }
+
+}  // namespace knit

@@ -1,0 +1,72 @@
+// The ordered store on LMDB, with one thread that commits.
+//
+// All calls come from one thread, the loop's. Invariants:
+//  1. At most one read transaction is open; it begins with the first read and ends in end_reads().
+//  2. Only the committer writes, one batch at a time, each in one synchronous transaction.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "store/lmdb/committer.h"
+#include "store/lmdb/data_directory.h"
+#include "store/lmdb/environment.h"
+#include "store/ports.h"
+
+namespace knit {
+
+class LmdbStore final : public OrderedStore {
+ public:
+  // Opens or makes the store in options.directory, and locks the directory. `wake` is called on the
+  // committer's thread whenever a commit has ended; it must not block. Errors: those of
+  // DataDirectory::open and Environment::open.
+  static Result<std::unique_ptr<LmdbStore>> open(const LmdbOptions& options, std::function<void()> wake);
+
+  // Lets a commit that was begun come to its end: the batch must live as long.
+  ~LmdbStore() override = default;
+
+  // Not found for a key of 0 or more than 511 bytes. Errors: io, corrupt.
+  Result<std::optional<std::string_view>> get(Table table, std::string_view key) override;
+  // `from` may have any length. Errors: io, corrupt.
+  Result<void> scan(Table table, std::string_view from,
+                    FunctionRef<bool(std::string_view key, std::string_view value)> visit) override;
+  void end_reads() override;  // Requires: not called from within a visit.
+
+  // Requires: the result of the commit before was taken. Errors reported: disk_full and bad_input
+  // (see write_batch()), after which reads and later commits go on; io, after which the owner
+  // should end the process.
+  void start_commit(const Batch& batch) override;
+  // The result of the commit that has ended, once. Empty while it runs, and when there is none.
+  std::optional<Result<void>> take_commit_result();
+  // Blocks until no commit runs; for shutdown and tests. The result is still to be taken.
+  void wait_for_commit();
+
+  // The file's pages up to the highest one in use, in bytes: free pages are included, as the file
+  // never shrinks.
+  std::uint64_t bytes_on_disk() const override;
+  // What the map and the disk leave to grow, whichever is less, and the free pages inside of the
+  // file. Costs a system call.
+  std::uint64_t bytes_free() const override;
+
+  const std::string& directory() const { return directory_.path(); }
+
+ private:
+  LmdbStore(DataDirectory directory, Environment environment, TxnHandle reader, std::function<void()> wake);
+  Result<void> begin_reads();
+  Result<void> write(const Batch& batch);
+
+  DataDirectory directory_;
+  Environment environment_;
+  TxnHandle reader_;  // Reset, not freed, between reads: it keeps its slot.
+  bool reading_ = false;
+  unsigned scans_ = 0;  // Nested.
+  std::atomic<std::uint64_t> bytes_reusable_;
+  Committer committer_;  // Last: its thread uses the environment.
+};
+
+}  // namespace knit

@@ -1,0 +1,268 @@
+#include "store/lmdb/lmdb_store.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/unit/temporary_directory.h"
+
+using namespace knit;
+
+namespace {
+
+constexpr std::uint64_t map_bytes = std::uint64_t{1} << 30;
+
+std::unique_ptr<LmdbStore> open_store(const std::string& path, std::uint64_t map = map_bytes) {
+  LmdbOptions options;
+  options.directory = path;
+  options.map_bytes = map;
+  auto store = LmdbStore::open(options, [] {});
+  if (!store) FAIL(store.error().message);
+  return std::move(*store);
+}
+
+Result<void> commit(LmdbStore& store, const Batch& batch) {
+  store.start_commit(batch);
+  store.wait_for_commit();
+  auto result = store.take_commit_result();
+  REQUIRE(result.has_value());
+  return *result;
+}
+
+Batch batch_of(Table table, Batch::Changes changes) {
+  Batch batch;
+  batch.of(table) = std::move(changes);
+  return batch;
+}
+
+void put(LmdbStore& store, const std::string& key, const std::string& value) {
+  REQUIRE(commit(store, batch_of(Table::rows, {{key, value}})).has_value());
+}
+
+std::optional<std::string> get(LmdbStore& store, std::string_view key, Table table = Table::rows) {
+  const auto found = store.get(table, key);
+  REQUIRE(found.has_value());
+  return *found ? std::optional<std::string>(**found) : std::nullopt;
+}
+
+std::vector<std::string> keys_from(LmdbStore& store, std::string_view from, Table table = Table::rows) {
+  std::vector<std::string> keys;
+  const auto scanned = store.scan(table, from, [&](std::string_view key, std::string_view) {
+    keys.emplace_back(key);
+    return true;
+  });
+  REQUIRE(scanned.has_value());
+  return keys;
+}
+
+using Keys = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a store holds what was put and not what was deleted") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  REQUIRE(commit(*store, batch_of(Table::rows, {{"a", "1"}, {"b", ""}, {"c", "3"}})).has_value());
+  REQUIRE(commit(*store, batch_of(Table::rows, {{"a", std::nullopt}, {"c", "4"}, {"z", std::nullopt}}))
+              .has_value());
+  CHECK(get(*store, "a") == std::nullopt);
+  CHECK(get(*store, "b") == "");
+  CHECK(get(*store, "c") == "4");
+  CHECK(get(*store, "z") == std::nullopt);
+}
+
+TEST_CASE("a batch reaches all tables, and they do not mix") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  Batch batch;
+  batch.of(Table::rows)["k"] = "row";
+  batch.of(Table::log)["k"] = "entry";
+  batch.of(Table::meta)["k"] = "clock";
+  REQUIRE(commit(*store, batch).has_value());
+  CHECK(get(*store, "k", Table::rows) == "row");
+  CHECK(get(*store, "k", Table::log) == "entry");
+  CHECK(get(*store, "k", Table::meta) == "clock");
+  REQUIRE(commit(*store, batch_of(Table::log, {{"k", std::nullopt}})).has_value());
+  store->end_reads();
+  CHECK(keys_from(*store, "", Table::log).empty());
+  CHECK(keys_from(*store, "", Table::meta) == Keys{"k"});
+}
+
+TEST_CASE("a scan visits in the order of unsigned bytes from where it is told to start") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  const std::string zero(1, '\0');
+  REQUIRE(
+      commit(*store, batch_of(Table::rows, {{"\xff", "x"}, {"b", "x"}, {zero, "x"}, {"ab", "x"}, {"a", "x"}}))
+          .has_value());
+  CHECK(keys_from(*store, "") == Keys{zero, "a", "ab", "b", "\xff"});
+  CHECK(keys_from(*store, "ab") == Keys{"ab", "b", "\xff"});
+  CHECK(keys_from(*store, "aa") == Keys{"ab", "b", "\xff"});
+  CHECK(keys_from(*store, "\xff\xff").empty());
+}
+
+TEST_CASE("a scan ends when its visitor has seen enough, and the visitor may read") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  REQUIRE(commit(*store, batch_of(Table::rows, {{"a", "b"}, {"b", "c"}, {"c", "d"}})).has_value());
+  Keys seen;
+  const auto scanned = store->scan(Table::rows, "", [&](std::string_view key, std::string_view value) {
+    seen.push_back(std::string(key) + get(*store, value).value_or(""));
+    return seen.size() < 2;
+  });
+  CHECK(scanned.has_value());
+  CHECK(seen == Keys{"ac", "bd"});
+}
+
+TEST_CASE("readers see one snapshot until they end, and its views stay as they are") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  put(*store, "k", "old");
+  const auto before = store->get(Table::rows, "k");
+  REQUIRE(before.has_value());
+  for (int i = 0; i < 20; ++i) put(*store, "k", std::string(10'000, 'n'));
+  CHECK(**before == "old");
+  CHECK(get(*store, "k") == "old");
+  store->end_reads();
+  CHECK(get(*store, "k") == std::string(10'000, 'n'));
+}
+
+TEST_CASE("a value of 64 MiB comes back whole") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  std::string value(std::size_t{64} << 20, 'v');
+  value.back() = 'e';
+  REQUIRE(commit(*store, batch_of(Table::rows, {{"big", value}, {"small", "s"}})).has_value());
+  const auto found = store->get(Table::rows, "big");
+  REQUIRE(found.has_value());
+  CHECK((**found == value));
+  CHECK(get(*store, "small") == "s");
+}
+
+TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole and never found") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  const std::string longest(511, 'k');
+  const std::string too_long(512, 'k');
+  put(*store, longest, "v");
+  for (const std::string& key : {std::string(), too_long}) {
+    Batch bad = batch_of(Table::rows, {{"a", "with it"}, {key, "v"}});
+    CHECK(commit(*store, bad).error().code == ErrorCode::bad_input);
+    bad = batch_of(Table::rows, {{"a", "with it"}, {key, std::nullopt}});
+    CHECK(commit(*store, bad).error().code == ErrorCode::bad_input);
+    CHECK(get(*store, key) == std::nullopt);
+  }
+  CHECK(get(*store, longest) == "v");
+  CHECK(get(*store, "a") == std::nullopt);
+}
+
+TEST_CASE("a scan may start at a key longer than any that is stored") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  const std::string longest(511, 'k');
+  REQUIRE(commit(*store, batch_of(Table::rows, {{longest, "v"}, {"l", "v"}})).has_value());
+  CHECK(keys_from(*store, longest) == Keys{longest, "l"});
+  CHECK(keys_from(*store, longest + "a") == Keys{"l"});
+  CHECK(keys_from(*store, std::string(510, 'k') + "ja") == Keys{longest, "l"});
+}
+
+TEST_CASE("the result of a commit is handed over once, after its owner was woken") {
+  const TemporaryDirectory directory;
+  std::atomic<int> wakes{0};
+  LmdbOptions options;
+  options.directory = directory.path();
+  options.map_bytes = map_bytes;
+  const auto store = LmdbStore::open(options, [&] {
+    ++wakes;
+    wakes.notify_all();
+  });
+  REQUIRE(store.has_value());
+  CHECK((*store)->take_commit_result() == std::nullopt);
+  const Batch batch = batch_of(Table::rows, {{"k", "v"}});
+  (*store)->start_commit(batch);
+  wakes.wait(0);
+  const auto result = (*store)->take_commit_result();
+  REQUIRE(result.has_value());
+  CHECK(result->has_value());
+  CHECK((*store)->take_commit_result() == std::nullopt);
+  CHECK(wakes == 1);
+  (*store)->wait_for_commit();  // Nothing runs: it answers at once.
+}
+
+TEST_CASE("reads go on while commits run") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  put(*store, "k0", "v");
+  Batch batch;
+  for (int i = 0; i < 5000; ++i) batch.of(Table::rows)["k" + std::to_string(i)] = std::string(100, 'v');
+  for (int round = 0; round < 5; ++round) {
+    store->start_commit(batch);
+    std::optional<Result<void>> result;
+    while (!(result = store->take_commit_result())) {
+      CHECK(get(*store, "k0").has_value());
+      store->end_reads();
+    }
+    CHECK(result->has_value());
+  }
+  CHECK(keys_from(*store, "").size() == 5000);
+}
+
+TEST_CASE("a store that is closed ends the commit it began, and opens with it") {
+  const TemporaryDirectory directory;
+  const Batch batch = batch_of(Table::meta, {{"k", "v"}});
+  open_store(directory.path())->start_commit(batch);
+  const auto store = open_store(directory.path());
+  CHECK(get(*store, "k", Table::meta) == "v");
+}
+
+TEST_CASE("a second store on the same directory is refused") {
+  const TemporaryDirectory directory;
+  const auto first = open_store(directory.path());
+  LmdbOptions options;
+  options.directory = directory.path();
+  const auto second = LmdbStore::open(options, [] {});
+  REQUIRE_FALSE(second.has_value());
+  CHECK(second.error().code == ErrorCode::refused);
+}
+
+TEST_CASE("the default map of 1 TiB is only reserved, and an absurd one is refused") {
+  const TemporaryDirectory directory;
+  LmdbOptions options;
+  options.directory = directory.path();
+  {
+    const auto store = LmdbStore::open(options, [] {});
+    REQUIRE(store.has_value());
+    CHECK((*store)->bytes_on_disk() < 1 << 20);
+  }
+  for (const std::uint64_t bytes :
+       {std::uint64_t{0}, std::uint64_t{1} << 12, map_bytes + 1, ~std::uint64_t{0} << 12}) {
+    options.map_bytes = bytes;
+    const auto store = LmdbStore::open(options, [] {});
+    REQUIRE_FALSE(store.has_value());
+    CHECK(store.error().code == ErrorCode::bad_input);
+  }
+}
+
+TEST_CASE("a data file that is not LMDB's is reported as corrupt") {
+  const TemporaryDirectory directory;
+  directory.write("format", "knit 1\n");
+  directory.write("data.mdb", std::string(100'000, 'x'));
+  LmdbOptions options;
+  options.directory = directory.path();
+  const auto store = LmdbStore::open(options, [] {});
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().code == ErrorCode::corrupt);
+}
+
+TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted space is free again") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path(), 4 << 20);
+  const auto disk_before = store->bytes_on_disk();
+  const auto free_before = store->bytes_free();
+  put(*store, "big", std::string(2 << 20, 'v'));
+  CHECK(store->bytes_on_disk() >= disk_before + (2 << 20));
+  CHECK(store->bytes_free() <= free_before - (2 << 20));
+  REQUIRE(commit(*store, batch_of(Table::rows, {{"big", std::nullopt}})).has_value());
+  CHECK(store->bytes_free() >= free_before - (1 << 16));
+}
