@@ -21,8 +21,8 @@ class Tree;
 struct RowView {
   std::string_view row_key;
   std::optional<Uint128> digest;  // Empty: the row has no sibling and stands outside the tree.
-  std::uint64_t shown_until{};    // 0: shows no value; else the expiry of the value it shows.
   std::string_view body;          // See crdt/row_body.h.
+  std::uint64_t shown_until{};    // 0: shows no value; else the expiry of the value it shows.
 };
 
 class RowSource {

@@ -50,6 +50,7 @@ struct NodeOptions {
   Millis peer_timeout{5000};          // A peer that was not heard for so long is unreachable.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
   std::size_t exchange_sessions_max = 4;
+  std::size_t rows_per_step = 4096;  // Of background work: one to two milliseconds.
 };
 
 // --- What comes out.

@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::size_t reports_max = 32;
 constexpr std::size_t jobs_max = 1024;
-constexpr std::size_t rows_per_step = 4096;
 constexpr std::string_view busy = "busy";
 
 void add(ExchangeStats& sum, const ExchangeStats& more) {
@@ -234,11 +233,11 @@ bool Node::has_work() const { return !work_failed_ && (store_.has_work() || veri
 void Node::work(Outbox& out) {
   Result<void> worked;
   if (store_.has_work()) {
-    worked = store_.work(rows_per_step);
+    worked = store_.work(options_.rows_per_step);
     if (!worked)
       out.push_back(Notice{Notice::Level::error, "background work failed: " + worked.error().message});
   } else if (verify_) {
-    worked = store_.verify_step(verify_->verification, rows_per_step);
+    worked = store_.verify_step(verify_->verification, options_.rows_per_step);
     if (!worked || !verify_->verification.next) {
       JobDone done;
       done.job = verify_->id;

@@ -35,14 +35,14 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
       found_damage(row_key);
       return true;
     }
-    RowView view{row_key, record->digest, record->shown_until, record->body};
+    RowView view{row_key, record->digest, record->body, record->shown_until};
     if (!swept_) {
       auto body = decode_body(record->body);
       if (!body) return true;
       if (body->row.apply_clear(clear_)) {
         if (body->row.siblings().empty() && body->row.lies_in(clear_)) return true;
         swept_body = encode_body(body->name, body->row);
-        view = {row_key, body->row.digest(row_key, hash_keys()), shown_until(body->row), swept_body};
+        view = {row_key, body->row.digest(row_key, hash_keys()), swept_body, shown_until(body->row)};
       }
     }
     return visit(view);

@@ -176,14 +176,16 @@ TEST_CASE("above the limit of bytes the lowest sibling is superseded, the winner
   CHECK(row.context().covers({a, 1}));
 }
 
-TEST_CASE("a renamed sibling keeps stamp and value") {
-  RegisterRow row = row_of(value({b, 4}, 10, "v"));
-  row.merge(row_of(value({a, 1}, 9, "u")));
-  row.rename({b, 4}, {{1}, 1});
-  REQUIRE(row.siblings().size() == 2);
+TEST_CASE("a reissued sibling keeps stamp and value, and what it shadowed is forgotten") {
+  RegisterRow row = row_of(value({b, 3}, 8, "t"));
+  row.write(value({b, 4}, 10, "v"));
+  CHECK(row.reissue(b, 2, {{1}, 1}));
+  REQUIRE(row.siblings().size() == 1);
   CHECK(row.siblings()[0].dot == Dot{{1}, 1});
   CHECK(row.siblings()[0].stamp == Stamp{10});
   CHECK(row.siblings()[0].value == "v");
+  CHECK_FALSE(row.context().covers({b, 3}));
+  CHECK_FALSE(row.reissue(b, 2, {{1}, 2}));
 }
 
 TEST_CASE("a row comes back from its bytes, with and without values") {

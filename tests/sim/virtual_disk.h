@@ -1,0 +1,47 @@
+// A disk that loses what was not synced, fills up, and is otherwise correct.
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "store/ports.h"
+
+namespace knit::sim {
+
+class VirtualDisk final : public OrderedStore {
+ public:
+  Result<std::optional<std::string_view>> get(Table table, std::string_view key) override;
+  Result<void> scan(Table table, std::string_view from,
+                    FunctionRef<bool(std::string_view key, std::string_view value)> visit) override;
+  void end_reads() override {}
+  void start_commit(const Batch& batch) override { writing_ = &batch; }
+  std::uint64_t bytes_on_disk() const override { return 0; }
+  std::uint64_t bytes_free() const override { return full ? 0 : ~std::uint64_t{0}; }
+
+  bool writing() const { return writing_ != nullptr; }
+  // Ends the commit: durable, or refused when the disk is full.
+  Result<void> finish_commit();
+  // The host died. What was being written is there whole or not at all.
+  void crash(bool written);
+
+  // Flips one byte of a stored row, or loses it: behind the store's back, between two boots.
+  void damage_row(std::uint64_t random);
+  void lose_row(std::uint64_t random);
+
+  JournalPosition durable() const { return durable_; }
+
+  bool full = false;
+
+ private:
+  using Entries = std::map<std::string, std::string, std::less<>>;
+  Entries& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
+  void apply();
+
+  std::array<Entries, tables> tables_;
+  const Batch* writing_ = nullptr;
+  JournalPosition durable_;
+};
+
+}  // namespace knit::sim

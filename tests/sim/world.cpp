@@ -1,0 +1,278 @@
+#include "world.h"
+
+#include <algorithm>
+
+#include "merkle/tree.h"
+
+namespace knit::sim {
+
+namespace {
+
+constexpr std::uint64_t start_of_time = 1'700'000'000'000;
+constexpr std::int64_t skew_max_millis = 2000;
+
+std::string address_of(std::size_t host) { return "host" + std::to_string(host); }
+
+}  // namespace
+
+World::World(WorldOptions options) : options_(options), random_(options.seed) {
+  cluster_.name = "sim";
+  cluster_.id = std::string(16, 'c');
+  for (std::uint8_t i = 0; i < 16; ++i) {
+    cluster_.hash_keys.position[i] = static_cast<std::uint8_t>(random(256));
+    cluster_.hash_keys.digest[i] = static_cast<std::uint8_t>(random(256));
+  }
+  for (std::size_t i = 0; i < options_.keys; ++i) keys_.push_back("key" + std::to_string(i));
+  keys_.push_back("");
+  keys_.push_back(std::string(5000, 'k'));  // Too long for a row key.
+  for (std::size_t i = 0; i < options_.hosts; ++i) {
+    hosts_.push_back(std::make_unique<Host>());
+    hosts_[i]->skew_millis = static_cast<std::int64_t>(random(2 * skew_max_millis)) - skew_max_millis;
+    boot(i);
+  }
+}
+
+World::~World() = default;
+
+Now World::now(const Host& host) const {
+  return {{start_of_time + static_cast<std::uint64_t>(time_.count() + host.skew_millis)}, time_};
+}
+
+void World::at(Millis delay, std::function<void()> run) {
+  events_.push({time_ + delay, order_++, std::move(run)});
+}
+
+// An event of a host happens only in the boot that planned it.
+void World::on_host(std::size_t host, Millis delay, std::function<void()> run) {
+  const std::uint64_t boot = hosts_[host]->boot;
+  at(delay, [this, host, boot, run = std::move(run)] {
+    if (hosts_[host]->up() && hosts_[host]->boot == boot) run();
+  });
+}
+
+void World::run_until(Millis end) {
+  while (!violation_ && !events_.empty() && events_.top().at <= end) {
+    Event event = events_.top();
+    events_.pop();
+    time_ = event.at;
+    note(static_cast<std::uint64_t>(time_.count()) ^ (event.order << 20));
+    event.run();
+  }
+  time_ = std::max(time_, end);
+}
+
+void World::boot(std::size_t index) {
+  Host& host = *hosts_[index];
+  host.journal = {};
+  StoreOptions options;
+  options.cluster = cluster_;
+  options.fresh = {{random_()}, {random_()}};
+  options.disk_reserve_bytes = 1;
+  auto store = Store::open(host.disk, host.journal, options);
+  if (!store) {
+    violation_ = "host does not open its store: " + store.error().message;
+    return;
+  }
+  host.store = std::move(*store);
+  NodeOptions node;
+  node.name = node.address = address_of(index);
+  node.exchange_interval = Millis(15'000);
+  node.exchange_deadline = Millis(3000);
+  node.rows_per_step = 3;
+  host.node = std::make_unique<Node>(node, *host.store, random_());
+  host.keyspace = std::make_unique<Keyspace>(*host.store);
+  on_host(index, Millis(random(100)), [this, index] { tick(index); });
+  on_host(index, Millis(random(300)), [this, index] { dial(index); });
+  on_host(index, Millis(random(300)), [this, index] { client(index); });
+}
+
+void World::crash(std::size_t index) {
+  Host& host = *hosts_[index];
+  if (!host.up()) return;
+  host.disk.crash(chance(0.5));
+  model_.forget_unsynced(index, host.disk.durable());
+  host.held.clear();
+  host.keyspace.reset();
+  host.node.reset();
+  host.store.reset();
+  ++host.boot;
+  std::vector<LinkId> broken;
+  for (const auto& [id, link] : links_) {
+    if (link.ends[0] == index || link.ends[1] == index) broken.push_back(id);
+  }
+  for (const LinkId id : broken) break_link(id);
+}
+
+void World::tick(std::size_t index) {
+  Host& host = *hosts_[index];
+  Outbox out;
+  host.node->on_tick(now(host), out);
+  for (int i = 0; i < 8 && host.node->has_work(); ++i) host.node->work(out);
+  host.store->refresh_space();
+  settle(index, out);
+  on_host(index, Millis(100), [this, index] { tick(index); });
+}
+
+void World::dial(std::size_t index) {
+  Host& host = *hosts_[index];
+  for (std::size_t other = 0; other < hosts_.size(); ++other) {
+    const bool blocked = cut_.contains({index, other}) || cut_.contains({other, index});
+    if (other == index || blocked || !hosts_[other]->up() || !host.node->wants_link(address_of(other)))
+      continue;
+    const LinkId id{next_link_++};
+    links_[id] = {{index, other}, {}};
+    Outbox mine, theirs;
+    host.node->on_link_up(id, address_of(other), now(host), mine);
+    hosts_[other]->node->on_link_up(id, "", now(*hosts_[other]), theirs);
+    settle(index, mine);
+    settle(other, theirs);
+  }
+  on_host(index, Millis(400 + random(200)), [this, index] { dial(index); });
+}
+
+void World::break_link(LinkId id) {
+  const auto found = links_.find(id);
+  if (found == links_.end()) return;
+  const auto ends = found->second.ends;
+  links_.erase(found);
+  for (const std::size_t end : ends) {
+    Host& host = *hosts_[end];
+    std::erase_if(host.held, [&](const Send& send) { return send.link == id; });
+    if (!host.up()) continue;
+    Outbox out;
+    host.node->on_link_down(id, now(host), out);
+    settle(end, out);
+  }
+}
+
+// Carries out what a node asked for, then lets its store begin the next commit.
+void World::settle(std::size_t index, Outbox& out) {
+  Host& host = *hosts_[index];
+  for (Output& output : out) {
+    if (auto* send = std::get_if<Send>(&output)) {
+      host.held.push_back(std::move(*send));
+    } else if (const auto* close = std::get_if<CloseLink>(&output)) {
+      at(Millis(0), [this, link = close->link] { break_link(link); });
+    } else if (const auto* notice = std::get_if<Notice>(&output)) {
+      if (std::getenv("KNIT_SIM_TRACE") != nullptr) {
+        std::fprintf(stderr, "%6ld host%zu %s\n", static_cast<long>(time_.count()), index,
+                     notice->text.c_str());
+      }
+      if (notice->text.find("broke the protocol") != std::string::npos) violation_ = notice->text;
+    }
+  }
+  if (!host.disk.writing() && host.store->start_commit()) {
+    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 20)),
+            [this, index] { commit_done(index); });
+  }
+  release(index);
+}
+
+void World::commit_done(std::size_t index) {
+  Host& host = *hosts_[index];
+  const auto outcome = host.store->on_committed(host.disk.finish_commit());
+  Outbox out;
+  if (outcome == Store::CommitOutcome::undone) {
+    model_.forget_unsynced(index, host.store->synced());
+    host.held.clear();
+    host.node->on_undone(now(host), out);
+  }
+  settle(index, out);
+}
+
+void World::release(std::size_t index) {
+  Host& host = *hosts_[index];
+  while (!host.held.empty() && host.held.front().after <= host.store->synced()) {
+    Send send = std::move(host.held.front());
+    host.held.pop_front();
+    const auto found = links_.find(send.link);
+    if (found == links_.end()) continue;
+    VirtualLink& link = found->second;
+    const std::size_t side = link.ends[0] == index ? 0 : 1;
+    Millis& last = link.last_arrival[side][static_cast<std::size_t>(send.channel)];
+    last = std::max(last, time_ + Millis(1 + random(faults_ && chance(0.02) ? 1500 : 20)));
+    at(last - time_,
+       [this, id = send.link, to = link.ends[1 - side], channel = send.channel,
+        message = std::move(send.message)]() mutable { deliver(id, to, channel, std::move(message)); });
+  }
+}
+
+void World::deliver(LinkId id, std::size_t to, Channel channel, std::string message) {
+  const auto found = links_.find(id);
+  if (found == links_.end()) return;
+  const auto& ends = found->second.ends;
+  const std::size_t from = ends[0] == to ? ends[1] : ends[0];
+  if (cut_.contains({from, to}) || (faults_ && chance(0.002))) return;
+  Host& host = *hosts_[to];
+  note(message.size() + to);
+  Outbox out;
+  host.node->on_message(id, channel, message, now(host), out);
+  settle(to, out);
+}
+
+std::optional<std::string> World::run() {
+  at(Millis(50), [this] { fault(); });
+  run_until(time_ + options_.faults_for);
+  heal();
+  if (auto wrong = converge("after the faults")) return wrong;
+  const std::size_t victim = random(hosts_.size());
+  crash(victim);
+  for (int i = 0; i < 3; ++i) hosts_[victim]->disk.damage_row(random_());
+  for (int i = 0; i < 3; ++i) hosts_[victim]->disk.lose_row(random_());
+  boot(victim);
+  return converge("after rows were damaged and lost");
+}
+
+void World::heal() {
+  faults_ = false;
+  cut_.clear();
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    hosts_[i]->disk.full = false;
+    if (!hosts_[i]->up()) boot(i);
+  }
+}
+
+bool World::converged() {
+  const Host& first = *hosts_.front();
+  return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
+    return host->store->tree().complete() && !host->store->has_work() &&
+           host->store->applied() == host->store->synced() &&
+           root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
+               root_digest(first.store->tree(), first.store->clear(), cluster_.hash_keys) &&
+           host->store->clock() == first.store->clock();
+  });
+}
+
+std::optional<std::string> World::converge(const char* when) {
+  const Millis deadline = time_ + options_.converge_within;
+  while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(200));
+  if (violation_) return violation_;
+  if (!converged()) return std::string("no convergence ") + when;
+  for (std::size_t i = 0; i < hosts_.size() && !violation_; ++i) {
+    if (const auto wrong = model_.difference(*hosts_[i]->store)) {
+      violation_ = address_of(i) + " " + when + ": " + *wrong;
+    } else {
+      check_host(i);
+    }
+    exchanges_ += hosts_[i]->node->status(now(*hosts_[i])).exchanges;
+  }
+  return violation_;
+}
+
+// Invariants 2 and 3 on one host, at any moment.
+void World::check_host(std::size_t index) {
+  Host& host = *hosts_[index];
+  if (const auto wrong = model_.uncovered(*host.store)) {
+    violation_ = address_of(index) + ": " + *wrong;
+    return;
+  }
+  if (!host.store->tree().complete()) return;
+  Store::Verification verification;
+  while (verification.next) {
+    if (!host.store->verify_step(verification, 1000)) return;
+  }
+  if (verification.wrong_leaves + verification.damaged_rows > 0)
+    violation_ = address_of(index) + ": tree and rows differ";
+}
+
+}  // namespace knit::sim

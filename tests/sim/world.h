@@ -1,0 +1,114 @@
+// N nodes in one process on a virtual network, clock and disk. Everything follows from a seed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model.h"
+#include "node/keyspace.h"
+#include "node/node.h"
+#include "store/store.h"
+#include "virtual_disk.h"
+
+namespace knit::sim {
+
+struct WorldOptions {
+  std::uint64_t seed{};
+  std::size_t hosts = 3;
+  std::size_t keys = 12;
+  Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
+  Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
+};
+
+class World {
+ public:
+  explicit World(WorldOptions options);
+  ~World();
+
+  // Runs one history. Empty if nothing was violated, else what was.
+  std::optional<std::string> run();
+
+  // Over all events: the same seed gives the same hash.
+  std::uint64_t trace_hash() const { return trace_; }
+  std::size_t writes() const { return model_.writes(); }
+  std::uint64_t exchanges() const { return exchanges_; }
+
+ private:
+  struct Host {
+    VirtualDisk disk;
+    CommitJournal journal;
+    std::unique_ptr<Store> store;
+    std::unique_ptr<Node> node;
+    std::unique_ptr<Keyspace> keyspace;
+    std::int64_t skew_millis{};
+    std::deque<Send> held;  // Until their position is synced.
+    std::uint64_t boot{};   // Events of an earlier boot are stale.
+    bool up() const { return node != nullptr; }
+  };
+  struct VirtualLink {
+    std::array<std::size_t, 2> ends;                             // The dialer first.
+    std::array<std::array<Millis, channels>, 2> last_arrival{};  // Keeps the order of a channel.
+  };
+  struct Event {
+    Millis at;
+    std::uint64_t order;
+    std::function<void()> run;
+    bool operator>(const Event& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
+  };
+
+  std::uint64_t random(std::uint64_t below) { return random_() % below; }
+  bool chance(double probability) { return static_cast<double>(random(1'000'000)) < probability * 1e6; }
+  Now now(const Host& host) const;
+  void at(Millis delay, std::function<void()> run);
+  void on_host(std::size_t host, Millis delay, std::function<void()> run);
+  void note(std::uint64_t value) { trace_ = (trace_ ^ value) * 0x9e3779b97f4a7c15u + (trace_ >> 29); }
+  void run_until(Millis end);
+
+  void boot(std::size_t host);
+  void crash(std::size_t host);
+  void tick(std::size_t host);
+  void dial(std::size_t host);
+  void break_link(LinkId link);
+  void deliver(LinkId link, std::size_t to, Channel channel, std::string message);
+  void settle(std::size_t host, Outbox& out);
+  void release(std::size_t host);
+  void commit_done(std::size_t host);
+
+  void client(std::size_t host);
+  void client_write(Host& host, std::size_t index);
+  void record(std::size_t index, const std::string& key, const RegisterRow& before);
+  void fault();
+  void heal();
+  bool converged();
+  std::optional<std::string> converge(const char* when);
+  void check_host(std::size_t host);
+
+  WorldOptions options_;
+  std::mt19937_64 random_;
+  ClusterIdentity cluster_;
+  std::vector<std::string> keys_;
+  std::vector<std::unique_ptr<Host>> hosts_;
+  std::map<LinkId, VirtualLink> links_;
+  std::set<std::pair<std::size_t, std::size_t>> cut_;  // Directions in which everything vanishes.
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  Millis time_{1000};
+  std::uint64_t order_ = 0;
+  std::uint64_t next_link_ = 1;
+  bool faults_ = true;
+  Model model_;
+  std::uint64_t trace_ = 1;
+  std::uint64_t exchanges_ = 0;
+  std::optional<std::string> violation_;
+};
+
+}  // namespace knit::sim

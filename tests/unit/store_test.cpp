@@ -1,0 +1,369 @@
+#include "store/store.h"
+
+#include <catch2/catch.hpp>
+#include <map>
+#include <random>
+
+#include "node/keyspace.h"
+#include "sim/virtual_disk.h"
+#include "store/row_record.h"
+
+using namespace knit;
+using sim::VirtualDisk;
+
+namespace {
+
+constexpr WallTime now{1'700'000'000'000};
+constexpr WallTime later{now.millis + 100'000};
+
+StoreOptions options_for(std::uint64_t node) {
+  StoreOptions options;
+  options.cluster.name = "test";
+  options.cluster.id = std::string(16, 'c');
+  options.cluster.hash_keys.position[0] = 1;
+  options.cluster.hash_keys.digest[0] = 2;
+  options.fresh = {{node}, {node * 100}};
+  options.disk_reserve_bytes = 1;
+  return options;
+}
+
+// A host with one store; reopening it is a restart.
+struct Host {
+  explicit Host(std::uint64_t node) : options(options_for(node)) { open(); }
+
+  void open() {
+    store.reset();
+    journal = {};
+    auto opened = Store::open(disk, journal, options);
+    REQUIRE(opened);
+    store = std::move(*opened);
+    keyspace.emplace(*store);
+    work();
+  }
+  void work() {
+    while (store->has_work()) REQUIRE(store->work(5));
+  }
+  Store::CommitOutcome commit() {
+    Store::CommitOutcome outcome = Store::CommitOutcome::committed;
+    while (store->start_commit()) outcome = store->on_committed(disk.finish_commit());
+    return outcome;
+  }
+  void set(std::string_view key, std::string value, Expiry expiry = {}) {
+    SetOptions set_options;
+    set_options.expiry = expiry;
+    REQUIRE(keyspace->set(key, std::move(value), set_options, now));
+  }
+  std::string get(std::string_view key, WallTime at = now) {
+    const auto found = keyspace->get(key, at);
+    REQUIRE(found);
+    return *found ? (*found)->value : "(nil)";
+  }
+  // Takes all rows of another host, as an exchange would, but not its clock.
+  void take_rows_of(Host& other) {
+    std::vector<std::pair<std::string, std::string>> rows;
+    REQUIRE(other.store->visit_rows(Range::all(), {}, [&](const RowView& row) {
+      rows.emplace_back(row.row_key, row.body);
+      return true;
+    }));
+    for (const auto& [row_key, body] : rows) REQUIRE(store->merge_row(row_key, body, now));
+  }
+  Uint128 root() const { return root_digest(store->tree(), store->clear(), store->hash_keys()); }
+  bool proven() const {
+    Store::Verification verification;
+    while (verification.next) {
+      if (!store->verify_step(verification, 3)) return false;
+    }
+    return verification.damaged_rows == 0 && verification.wrong_leaves == 0;
+  }
+
+  StoreOptions options;
+  VirtualDisk disk;
+  CommitJournal journal;
+  std::unique_ptr<Store> store;
+  std::optional<Keyspace> keyspace;
+};
+
+}  // namespace
+
+TEST_CASE("a write is readable at once and may be shown once it is synced") {
+  Host host(1);
+  host.commit();
+  host.set("k", "v");
+  CHECK(host.get("k") == "v");
+  CHECK(host.keyspace->seen() > host.store->synced());
+  host.commit();
+  CHECK(host.get("k") == "v");
+  CHECK(host.keyspace->seen() <= host.store->synced());
+}
+
+TEST_CASE("what was committed is there after a restart, what was not is not") {
+  Host host(1);
+  host.set("kept", "v");
+  host.commit();
+  const Uint128 root = host.root();
+  const Clock clock = host.store->clock();
+  host.set("lost", "v");
+  host.open();
+  CHECK(host.get("kept") == "v");
+  CHECK(host.get("lost") == "(nil)");
+  CHECK((host.root() == root));
+  CHECK(host.store->clock() == clock);
+  CHECK(host.keyspace->size(now) == 1);
+}
+
+TEST_CASE("a commit without room undoes what nobody has seen, dots too") {
+  Host host(1);
+  host.set("k", "old");
+  host.commit();
+  const Uint128 root = host.root();
+  const Clock clock = host.store->clock();
+  host.disk.full = true;
+  host.set("k", "new");
+  host.set("other", "new");
+  CHECK(host.commit() == Store::CommitOutcome::undone);
+  host.work();
+  CHECK(host.get("k") == "old");
+  CHECK(host.get("other") == "(nil)");
+  CHECK((host.root() == root));
+  CHECK(host.store->clock() == clock);
+  CHECK(host.keyspace->set("k", "x", {}, now).error().code == ErrorCode::disk_full);
+  host.disk.full = false;
+  host.store->refresh_space();
+  host.set("k", "again");
+  CHECK(host.commit() == Store::CommitOutcome::committed);
+  CHECK(host.proven());
+}
+
+TEST_CASE("a failed disk is told apart from a full one") {
+  Host host(1);
+  host.set("k", "v");
+  REQUIRE(host.store->start_commit());
+  CHECK(host.store->on_committed(fail(ErrorCode::io, "fdatasync failed")) == Store::CommitOutcome::broken);
+}
+
+TEST_CASE("a clear hides everything at once and leaves no row behind") {
+  Host host(1);
+  for (int i = 0; i < 50; ++i) host.set("key" + std::to_string(i), "v");
+  host.commit();
+  REQUIRE(host.keyspace->clear(now));
+  CHECK(host.get("key7") == "(nil)");
+  CHECK(host.keyspace->size(now) == 0);
+  host.set("after", "v");
+  host.work();
+  host.commit();
+  std::size_t rows = 0;
+  REQUIRE(host.disk.scan(Table::rows, {}, [&](std::string_view, std::string_view) { return ++rows > 0; }));
+  CHECK(rows == 1);
+  CHECK(host.get("after") == "v");
+  CHECK(host.proven());
+  host.open();
+  CHECK(host.keyspace->size(now) == 1);
+}
+
+TEST_CASE("a row that a clear covered is not revived by a peer that has it still") {
+  Host a(1), b(2);
+  a.set("k", "v");
+  b.take_rows_of(a);
+  REQUIRE(b.store->join_clock(a.store->clock(), now));
+  REQUIRE(a.keyspace->clear(now));
+  a.work();
+  a.take_rows_of(b);
+  CHECK(a.get("k") == "(nil)");
+  REQUIRE(b.store->merge_clear(a.store->clear(), now));
+  b.work();
+  CHECK(b.get("k") == "(nil)");
+  CHECK((a.root() == b.root()));
+}
+
+TEST_CASE("a cleared row keeps guard over what the clear did not cover") {
+  Host a(1), b(2);
+  b.set("k", "from b");
+  a.take_rows_of(b);  // The clock of b is not joined: its dot is known to the row alone.
+  a.set("k", "from a");
+  REQUIRE(a.keyspace->clear(now));
+  a.work();
+  CHECK(a.get("k") == "(nil)");
+  a.take_rows_of(b);
+  CHECK(a.get("k") == "(nil)");
+  b.take_rows_of(a);
+  CHECK(b.get("k") == "(nil)");
+}
+
+TEST_CASE("a row of a peer must be one that this cluster's keys name") {
+  Host a(1), b(2);
+  a.set("k", "v");
+  std::string row_key = string_row_key("k", a.store->hash_keys());
+  const std::string body = encode_body({}, a.store->read("k")->row);
+  CHECK(b.store->merge_row(row_key, body, now).value());
+  CHECK_FALSE(b.store->merge_row(row_key, body, now).value());
+  CHECK(b.store->merge_row(row_key, body.substr(1), now).error().code == ErrorCode::bad_input);
+  row_key[0] = static_cast<char>(row_key[0] ^ 1);
+  CHECK(b.store->merge_row(row_key, body, now).error().code == ErrorCode::bad_input);
+  CHECK(b.store->merge_row(clear_row_key(), body, now).error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("a damaged row is found, stands outside the tree, and is replaced by a peer's") {
+  Host a(1), b(2);
+  for (int i = 0; i < 30; ++i) a.set("key" + std::to_string(i), "v");
+  a.commit();
+  b.take_rows_of(a);
+  a.disk.damage_row(7);
+  Store::Verification verification;
+  while (verification.next) REQUIRE(a.store->verify_step(verification, 100));
+  CHECK(verification.damaged_rows == 1);
+  CHECK(verification.damaged_keys.size() == 1);
+  CHECK(a.keyspace->get(verification.damaged_keys[0], now).error().code == ErrorCode::corrupt);
+  a.work();
+  CHECK((a.root() != b.root()));
+  a.take_rows_of(b);
+  a.commit();
+  CHECK((a.root() == b.root()));
+  CHECK(a.proven());
+}
+
+TEST_CASE("a restored copy takes a fresh actor and issues anew what it wrote meanwhile") {
+  Host host(1), peer(2);
+  host.set("old", "v");
+  host.commit();
+  const VirtualDisk backup = host.disk;
+  host.set("k", "before the restore");
+  host.commit();
+  peer.take_rows_of(host);
+  REQUIRE(peer.store->join_clock(host.store->clock(), now));
+
+  host.store.reset();
+  host.disk = backup;
+  host.open();
+  host.set("k", "after the restore");
+  host.set("k", "after the restore, again");
+  const Dot reused = host.store->read("k")->row.winner()->dot;
+  REQUIRE(host.store->reincarnate({777}, later));
+  CHECK(host.store->identity().actor == ActorId{777});
+  CHECK(host.store->read("k")->row.winner()->dot.actor == ActorId{777});
+  CHECK_FALSE(host.store->clock().covers(reused));
+  CHECK(host.proven());
+  host.take_rows_of(peer);
+  peer.take_rows_of(host);
+  CHECK(host.store->read("k")->row.siblings().size() == 2);
+  CHECK(host.store->read("k")->row == peer.store->read("k")->row);
+  host.commit();
+  host.open();
+  CHECK(host.store->identity().actor == ActorId{777});
+}
+
+TEST_CASE("the log keeps a bounded number of this node's writes") {
+  Host host(1);
+  host.options.log_entries_max = 10;
+  host.open();
+  for (int i = 0; i < 35; ++i) host.set("k", std::to_string(i));
+  host.commit();
+  std::size_t entries = 0;
+  REQUIRE(host.disk.scan(Table::log, {}, [&](std::string_view, std::string_view) { return ++entries > 0; }));
+  CHECK(entries == 10);
+}
+
+TEST_CASE("the number of keys follows writes, deletes and expiry") {
+  Host host(1);
+  for (int i = 0; i < 20; ++i)
+    host.set("key" + std::to_string(i), "v", i < 5 ? Expiry{now.millis + 5000} : Expiry{});
+  CHECK(host.keyspace->size(now) == 20);
+  CHECK(host.keyspace->size({now.millis + 6000}) == 15);
+  REQUIRE(host.keyspace->remove("key1", now));
+  REQUIRE(host.keyspace->remove("key10", now));
+  CHECK(host.keyspace->size({now.millis + 7000}) == 14);
+  host.commit();
+  host.open();
+  CHECK(host.keyspace->size({now.millis + 7000}) == 14);
+}
+
+TEST_CASE("a scan shows each key once, wherever it lies") {
+  Host host(1);
+  std::set<std::string> expected;
+  const auto add = [&](int from, int to) {
+    for (int i = from; i < to; ++i) {
+      host.set("key" + std::to_string(i), "v");
+      expected.insert("key" + std::to_string(i));
+    }
+  };
+  add(0, 40);
+  host.commit();
+  add(40, 80);
+  REQUIRE(host.store->start_commit());
+  add(80, 120);
+  host.set(std::string(1000, 'x'), "v");
+  expected.insert(std::string(1000, 'x'));
+  REQUIRE(host.keyspace->remove("key3", now));
+  expected.erase("key3");
+  std::set<std::string> shown;
+  std::uint64_t cursor = 0;
+  do {
+    const auto page = host.keyspace->scan(cursor, 7, now);
+    REQUIRE(page);
+    for (const std::string& key : page->keys) CHECK(shown.insert(key).second);
+    cursor = page->next;
+  } while (cursor != 0);
+  CHECK(shown == expected);
+  REQUIRE(host.store->on_committed(host.disk.finish_commit()) == Store::CommitOutcome::committed);
+}
+
+TEST_CASE("data of another cluster, or of a newer version, is refused") {
+  Host host(1);
+  host.commit();
+  StoreOptions other = host.options;
+  other.cluster.id = std::string(16, 'd');
+  CHECK(Store::open(host.disk, host.journal, other).error().code == ErrorCode::refused);
+  other = host.options;
+  other.cluster.hash_keys.digest[3] = 9;
+  CHECK(Store::open(host.disk, host.journal, other).error().code == ErrorCode::refused);
+
+  Batch newer;
+  newer.of(Table::meta)["identity"] = std::string("\x02", 1);
+  host.disk.start_commit(newer);
+  REQUIRE(host.disk.finish_commit());
+  CHECK(Store::open(host.disk, host.journal, host.options).error().code == ErrorCode::wrong_format);
+}
+
+TEST_CASE("whatever is written, committed and restarted, the store reads like a map and its tree holds") {
+  const std::uint64_t seed = GENERATE(1, 2, 3, 4, 5, 6);
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  Host host(1);
+  std::map<std::string, std::string> applied, durable, writing;
+  for (int step = 0; step < 1500; ++step) {
+    const std::string key = "key" + std::to_string(random() % 60);
+    switch (random() % 12) {
+      case 0:
+        REQUIRE(host.keyspace->remove(key, now));
+        applied.erase(key);
+        break;
+      case 1:
+        if (host.store->start_commit()) writing = applied;
+        break;
+      case 2:
+        if (host.store->committing()) {
+          REQUIRE(host.store->on_committed(host.disk.finish_commit()) == Store::CommitOutcome::committed);
+          durable = writing;
+        }
+        break;
+      case 3:
+        if (random() % 10 != 0) break;
+        host.disk.crash(false);
+        host.open();
+        applied = durable;
+        break;
+      case 4:
+        if (random() % 20 != 0) break;
+        REQUIRE(host.keyspace->clear(now));
+        applied.clear();
+        break;
+      case 5: REQUIRE(host.store->work(3)); break;
+      default: host.set(key, std::to_string(step)); applied[key] = std::to_string(step);
+    }
+    const auto expected = applied.find(key);
+    CHECK(host.get(key) == (expected == applied.end() ? "(nil)" : expected->second));
+    CHECK(host.keyspace->size(now) <= applied.size());
+  }
+  host.work();
+  CHECK(host.keyspace->size(now) == applied.size());
+  CHECK(host.proven());
+}
