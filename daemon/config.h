@@ -47,7 +47,7 @@ struct Config {
     bool operator==(const Peer&) const = default;
   } peer;
   struct Store {
-    std::size_t map_bytes = std::size_t{64} << 30;
+    std::size_t map_bytes = std::size_t{1} << 40;  // To be rounded up to whole pages.
     std::size_t pending_bytes_max = std::size_t{256} << 20;
     std::size_t disk_reserve_bytes = std::size_t{16} << 20;
     std::size_t log_entries_max = 1'000'000;

@@ -151,6 +151,9 @@ TEST_CASE("a full disk refuses writes, reads go on, and writes return with the s
   CHECK(holds(*store, "fill0", std::string(100'000, 'f')));
   CHECK(commit_row(*store, "more", std::string(500'000, 'm')).error().code == ErrorCode::disk_full);
   CHECK(store->bytes_free() < 500'000);
+  store.reset();
+  store = open_store(path);  // A restart helps nothing, but it must not harm.
+  CHECK(holds(*store, "fill0", std::string(100'000, 'f')));
 
   std::filesystem::remove(disk.directory().file("lost+found"));
   CHECK(commit_row(*store, "more", std::string(500'000, 'm')).has_value());
@@ -170,6 +173,22 @@ TEST_CASE("a store cannot be made on a full disk, and says so") {
   disk.directory().write("ballast", std::string(5 << 20, 'b'));
   LmdbOptions options;
   options.directory = disk.directory().file("data");
+  const auto store = LmdbStore::open(options, [] {});
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().code == ErrorCode::disk_full);
+}
+
+TEST_CASE("a store that lost its lock file does not open on a full disk, and says so") {
+  const SmallDisk disk;
+  if (!disk.mounted()) {
+    WARN("skipped: mounting a tmpfs is not permitted here");
+    return;
+  }
+  LmdbOptions options;
+  options.directory = disk.directory().file("data");
+  { REQUIRE(LmdbStore::open(options, [] {}).has_value()); }
+  std::filesystem::remove(options.directory + "/lock.mdb");
+  disk.directory().write("ballast", std::string(5 << 20, 'b'));
   const auto store = LmdbStore::open(options, [] {});
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == ErrorCode::disk_full);
