@@ -3,6 +3,7 @@
 #include <random>
 #include <set>
 
+#include "crdt/row_body.h"
 #include "unit/host.h"
 
 using namespace knit;
