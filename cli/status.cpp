@@ -90,6 +90,15 @@ std::string peer_state(const Json& peer) {
   return flag_of(peer, "equal") ? "agrees" : "differs";
 }
 
+// Only of a peer that is there: what it held when it was last seen says nothing.
+std::string root_text(const Json& peer) {
+  return flag_of(peer, "reachable") ? escaped(text_of(peer, "root").substr(0, root_digits)) : "-";
+}
+
+std::string keys_text(const Json& peer) {
+  return flag_of(peer, "reachable") ? count_text(number_of(peer, "keys")) : "-";
+}
+
 std::string round_trip_text(const Json& peer) {
   const std::int64_t micros = number_of(peer, "round_trip_us");
   return micros <= 0 ? "-" : fmt::format("{:.1f} ms", static_cast<double>(micros) / 1000);
@@ -104,9 +113,8 @@ Table node_table(const Json& status) {
     const std::int64_t last_equal = number_of(peer, "last_equal_ms");
     const std::string ago =
         flag_of(peer, "equal") ? "now" : since_text(last_equal) + (last_equal > 0 ? " ago" : "");
-    table.add({peer_label(peer), escaped(text_of(peer, "address")), peer_state(peer),
-               escaped(text_of(peer, "root").substr(0, root_digits)), count_text(number_of(peer, "keys")),
-               ago, round_trip_text(peer)});
+    table.add({peer_label(peer), escaped(text_of(peer, "address")), peer_state(peer), root_text(peer),
+               keys_text(peer), ago, round_trip_text(peer)});
   }
   return table;
 }

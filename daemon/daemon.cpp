@@ -121,6 +121,7 @@ void Daemon::make_node() {
   options.name = node_name(config_);
   options.address = to_string(peer_advertised_address(config_));
   options.version = version_;
+  for (const SocketAddress& address : peer_addresses(config_)) options.peers.push_back(to_string(address));
   options.status_interval = config_.anti_entropy.status_interval;
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;

@@ -115,6 +115,16 @@ class ConvergeTest(unittest.TestCase):
 
 
 class LateJoinerTest(unittest.TestCase):
+    def test_a_configured_peer_that_was_never_met_is_missed(self):
+        with Cluster("alpha", "beta") as cluster:
+            alpha, beta = cluster.nodes
+            done = alpha.start().knit("status")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"1 of 2 nodes reachable; {beta.peer_address} not reached yet", done.stdout.decode())
+            beta.start()
+            cluster.await_sync()
+            self.assertEqual([len(node.status()["peers"]) for node in cluster.nodes], [1, 1])
+
     def test_a_node_that_comes_later_gets_what_was_there(self):
         with Cluster("alpha", "beta") as cluster:
             alpha, beta = cluster.nodes

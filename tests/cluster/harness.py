@@ -132,6 +132,8 @@ class Node:
         return status, self.log()[before:]
 
     def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
         with open(self.log_path, errors="replace") as log:
             return log.read()
 
@@ -184,7 +186,7 @@ class Cluster:
             if node.process is not None:
                 node.process.kill()
                 node.process.wait()
-        logs = "".join(node.log() for node in self.nodes if os.path.exists(node.log_path))
+        logs = "".join(node.log() for node in self.nodes)
         shutil.rmtree(self.directory)
         assert not any(sign in logs for sign in SANITIZER_SIGNS), logs[-20000:]
 

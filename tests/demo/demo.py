@@ -164,8 +164,8 @@ class Costs:
         return {name: self.totals[name] - before.totals[name] for name in self.FIELDS}
 
     def sessions_since(self, unix_ms):
-        """Each session once: as the node that began it reports it."""
-        return [session for status in self.statuses for session in status["last_exchanges"]
+        """Each session once, as the node that began it reports it, with that node's name."""
+        return [(status["name"], session) for status in self.statuses for session in status["last_exchanges"]
                 if session["initiated"] and session["ended_ms"] >= unix_ms]
 
 
@@ -173,12 +173,13 @@ def print_costs(replicas, before, healed_ms):
     after = Costs(replicas)
     spent = after.since(before)
     sessions = after.sessions_since(healed_ms)
-    say(f"comparing cost {size(spent['comparison_bytes_sent'])} in {sum(s['messages'] for s in sessions)} messages,")
-    say(f"and {spent['rows_sent']:,} rows were shipped, {size(spent['row_bytes_sent'])}:")
-    for session in sessions:
-        say(f"  with {session['peer_name']}: compared with {size(session['comparison_bytes'])}"
-            f" in {session['messages']} messages, {session['rows_sent']:,} rows sent,"
-            f" {session['rows_received']:,} received, {session['duration_ms']} ms")
+    messages = sum(session["messages"] for _, session in sessions)
+    say(f"comparing cost {size(spent['comparison_bytes_sent'])} in {messages} messages, the look by hand included;")
+    say(f"{spent['rows_sent']:,} rows were shipped, {size(spent['row_bytes_sent'])}. The sessions:")
+    for name, session in sorted(sessions, key=lambda pair: pair[1]["ended_ms"]):
+        pair = f"{name} and {session['peer_name']}"
+        say(f"  {pair:15} {size(session['comparison_bytes']):>9} compared in {session['messages']:2} messages,"
+            f" {session['rows_sent']:,} rows one way, {session['rows_received']:,} the other, {session['duration_ms']} ms")
 
 
 def check_contents(replicas, edits):
