@@ -1,0 +1,294 @@
+#include <catch2/catch.hpp>
+#include <deque>
+#include <random>
+
+#include "node/node.h"
+#include "unit/host.h"
+
+using namespace knit;
+using namespace std::chrono_literals;
+using test::Host;
+
+namespace {
+
+// A host with a node. Its outbox is sorted into what a test looks at.
+struct Member {
+  Member(std::uint64_t id, const std::string& name) : host(id) {
+    NodeOptions options;
+    options.name = options.address = name;
+    node.emplace(options, *host.store, id);
+  }
+  void take(Outbox& out) {
+    for (Output& output : out) {
+      if (auto* send = std::get_if<Send>(&output)) sent.push_back(std::move(*send));
+      if (auto* close = std::get_if<CloseLink>(&output)) closed.push_back(*close);
+      if (auto* notice = std::get_if<Notice>(&output)) notices.push_back(notice->text);
+      if (auto* done = std::get_if<JobDone>(&output)) jobs.push_back(std::move(*done));
+    }
+    out.clear();
+  }
+  bool noticed(std::string_view text) const {
+    return std::any_of(notices.begin(), notices.end(), [&](const auto& n) { return n.find(text) != std::string::npos; });
+  }
+
+  Host host;
+  std::optional<Node> node;
+  std::deque<Send> sent;
+  std::vector<CloseLink> closed;
+  std::vector<std::string> notices;
+  std::vector<JobDone> jobs;
+};
+
+// Two members and the links between them; messages arrive when a test says so.
+struct Pair {
+  Pair() : a(1, "a"), b(2, "b") {}
+
+  Now now() const { return {{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; }
+  void link(LinkId id, Member& dialer, Member& other) {
+    Outbox out;
+    dialer.node->on_link_up(id, other.node->options().address, now(), out);
+    dialer.take(out);
+    other.node->on_link_up(id, "", now(), out);
+    other.take(out);
+  }
+  bool deliver(Member& from, Member& to) {
+    if (from.sent.empty()) return false;
+    from.host.commit();
+    const Send send = std::move(from.sent.front());
+    from.sent.pop_front();
+    CHECK(send.after <= from.host.store->synced());
+    Outbox out;
+    to.node->on_message(send.link, send.channel, send.message, now(), out);
+    to.take(out);
+    return true;
+  }
+  void pump() {
+    while (deliver(a, b) || deliver(b, a)) {
+    }
+  }
+  void tick(Millis step) {
+    time += step;
+    for (Member* member : {&a, &b}) {
+      Outbox out;
+      member->node->on_tick(now(), out);
+      while (member->node->has_work()) member->node->work(out);
+      member->take(out);
+    }
+  }
+  // Lets seconds pass in which every message arrives.
+  void run(int ticks) {
+    for (int i = 0; i < ticks; ++i) {
+      tick(200ms);
+      pump();
+    }
+  }
+  bool equal() const { return a.host.root() == b.host.root() && a.host.store->clock() == b.host.store->clock(); }
+
+  Millis time{1000};
+  Member a;
+  Member b;
+};
+
+}  // namespace
+
+TEST_CASE("two nodes that meet learn who the other is") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  const NodeStatus status = pair.a.node->status(pair.now());
+  REQUIRE(status.peers.size() == 1);
+  CHECK(status.peers[0].name == "b");
+  CHECK(status.peers[0].reachable);
+  CHECK(status.peers[0].equal);
+  CHECK(status.in_sync);
+  CHECK_FALSE(pair.a.node->wants_link("b"));
+}
+
+TEST_CASE("a difference is noticed and healed within a status interval, without a command") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.a.host.set("from a", "1");
+  pair.b.host.set("from b", "2");
+  pair.a.host.set("both", "a");
+  pair.b.host.set("both", "b");
+  pair.run(10);
+  CHECK(pair.equal());
+  CHECK(pair.a.host.get("from b") == "2");
+  CHECK(pair.b.host.get("from a") == "1");
+  CHECK(pair.a.host.get("both") == pair.b.host.get("both"));
+  CHECK(pair.a.node->status(pair.now()).in_sync);
+}
+
+TEST_CASE("a FLUSHALL reaches the other node") {
+  Pair pair;
+  for (int i = 0; i < 100; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  REQUIRE(pair.b.host.get("key5") == "v");
+  REQUIRE(pair.b.host.keyspace->clear(pair.now().wall));
+  pair.run(20);
+  CHECK(pair.a.host.get("key5") == "(nil)");
+  CHECK(pair.equal());
+}
+
+TEST_CASE("a node of another cluster is refused with a line that says so") {
+  Pair pair;
+  Hello stranger;
+  stranger.cluster_id = std::string(16, 'x');
+  stranger.node = {9};
+  stranger.name = "stranger";
+  Outbox out;
+  pair.a.node->on_link_up({1}, "", pair.now(), out);
+  pair.a.node->on_message({1}, Channel::control, encode(stranger), pair.now(), out);
+  pair.a.take(out);
+  CHECK(pair.a.closed.size() == 1);
+  CHECK(pair.a.noticed("another cluster"));
+  CHECK(pair.a.node->status(pair.now()).peers.empty());
+}
+
+TEST_CASE("a node that calls itself notices") {
+  Pair pair;
+  Outbox out;
+  pair.a.node->on_link_up({1}, "localhost", pair.now(), out);
+  const std::string mine = std::get<Send>(out.front()).message;
+  pair.a.node->on_message({1}, Channel::control, mine, pair.now(), out);
+  pair.a.take(out);
+  CHECK(pair.a.closed.size() == 1);
+  CHECK_FALSE(pair.a.node->wants_link("localhost"));
+}
+
+TEST_CASE("of two links of a pair both sides keep the same one") {
+  Pair pair;
+  pair.link({1}, pair.b, pair.a);
+  pair.link({2}, pair.a, pair.b);
+  pair.pump();
+  for (Member* member : {&pair.a, &pair.b}) {
+    REQUIRE(member->closed.size() == 1);
+    CHECK(member->closed[0].link == LinkId{1});
+    CHECK(member->node->status(pair.now()).peers[0].reachable);
+  }
+}
+
+TEST_CASE("who does not begin with a hello, or sends noise, is closed") {
+  Pair pair;
+  Outbox out;
+  pair.a.node->on_link_up({1}, "", pair.now(), out);
+  pair.a.node->on_message({1}, Channel::control, encode(Status{}), pair.now(), out);
+  pair.a.node->on_link_up({2}, "", pair.now(), out);
+  pair.a.node->on_message({2}, Channel::control, "noise", pair.now(), out);
+  pair.a.node->on_link_up({3}, "", pair.now(), out);
+  pair.a.take(out);
+  pair.tick(3s);
+  CHECK(pair.a.closed.size() == 3);
+}
+
+TEST_CASE("a session whose peer falls silent ends within its deadline, with nothing half applied") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  for (int i = 0; i < 500; ++i) pair.b.host.set("key" + std::to_string(i), "v");
+  pair.tick(1s);
+  pair.deliver(pair.b, pair.a);
+  pair.deliver(pair.a, pair.b);
+  pair.deliver(pair.a, pair.b);
+  REQUIRE(pair.a.node->status(pair.now()).peers[0].exchange_progress);
+  const Clock clock = pair.a.host.store->clock();
+  pair.a.sent.clear();
+  pair.b.sent.clear();
+  for (int i = 0; i < 60; ++i) pair.tick(200ms);
+  CHECK_FALSE(pair.a.node->status(pair.now()).peers[0].exchange_progress);
+  CHECK(pair.a.host.store->clock() == clock);
+  CHECK(pair.a.host.proven());
+}
+
+TEST_CASE("a comparison lists what differs and changes nothing") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.a.host.set("mine", "1");
+  pair.b.host.set("theirs", "2");
+  Outbox out;
+  const auto job = pair.a.node->start_diff("b", pair.now(), out);
+  REQUIRE(job);
+  pair.a.take(out);
+  pair.pump();
+  REQUIRE(pair.a.jobs.size() == 1);
+  CHECK(pair.a.jobs[0].job == *job);
+  CHECK(pair.a.jobs[0].error.empty());
+  CHECK(pair.a.jobs[0].differences_found == 2);
+  CHECK(pair.a.host.get("theirs") == "(nil)");
+}
+
+TEST_CASE("a repair that is asked for is reported when it is done") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.b.host.set("theirs", "2");
+  Outbox out;
+  REQUIRE(pair.a.node->start_repair("b", pair.now(), out));
+  pair.a.take(out);
+  pair.pump();
+  REQUIRE(pair.a.jobs.size() == 1);
+  REQUIRE(pair.a.jobs[0].exchange);
+  CHECK(pair.a.jobs[0].exchange->outcome == Exchange::Outcome::repaired);
+  CHECK(pair.a.jobs[0].exchange->stats.rows_changed == 1);
+  CHECK(pair.a.host.get("theirs") == "2");
+  CHECK(pair.a.node->start_repair("nobody", pair.now(), out).error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("when both sides ask at once, both are answered") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.a.host.set("x", "1");
+  Outbox out;
+  REQUIRE(pair.a.node->start_repair("b", pair.now(), out));
+  pair.a.take(out);
+  REQUIRE(pair.b.node->start_diff("a", pair.now(), out));
+  pair.b.take(out);
+  pair.run(10);
+  CHECK(pair.a.jobs.size() == 1);
+  CHECK(pair.b.jobs.size() == 1);
+}
+
+TEST_CASE("an isolated node neither hears nor is heard, and catches up afterwards") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  REQUIRE(pair.a.node->isolate("", true));
+  pair.b.host.set("k", "v");
+  pair.run(10);
+  CHECK(pair.a.host.get("k") == "(nil)");
+  REQUIRE(pair.a.node->isolate("", false));
+  pair.run(10);
+  CHECK(pair.a.host.get("k") == "v");
+  CHECK(pair.a.node->isolate("nobody", true).error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("a peer that knows later writes of mine makes me take a fresh actor") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.a.host.set("k", "mine");
+  const ActorId before = pair.a.host.store->identity().actor;
+  Clock later;
+  later.add({before, 1});
+  later.add({before, 2});
+  REQUIRE(pair.b.host.store->join_clock(later, test::now));
+  pair.run(10);
+  CHECK(pair.a.host.store->identity().actor != before);
+  CHECK(pair.a.noticed("old copy"));
+  CHECK(pair.b.host.get("k") == "mine");
+}
+
+TEST_CASE("a verification tells how many rows were proven") {
+  Pair pair;
+  for (int i = 0; i < 100; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+  REQUIRE(pair.a.node->start_verify());
+  pair.run(1);
+  REQUIRE(pair.a.jobs.size() == 1);
+  REQUIRE(pair.a.jobs[0].verification);
+  CHECK(pair.a.jobs[0].verification->rows == 100);
+  CHECK(pair.a.jobs[0].verification->wrong_leaves == 0);
+}
