@@ -1,0 +1,161 @@
+#include "daemon/redis/knit_commands.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "daemon/redis/call.h"
+#include "daemon/redis/help.h"
+#include "daemon/redis/text.h"
+
+namespace knit {
+
+namespace {
+
+constexpr std::size_t differences_listed = 1000;
+
+StatusExtras extras(Call& call) {
+  const ServerState& server = call.server();
+  return {server.sessions.size(), server.now.steady - server.started.steady, server.started.wall};
+}
+
+// Not held back for the disk: an operator asks for it when the disk is in trouble.
+void status(Call& call) {
+  write_status(call.reply, call.node(), call.node().status(call.now()), extras(call));
+}
+void members(Call& call) {
+  write_members(call.reply, call.node(), call.node().status(call.now()), extras(call));
+}
+
+void siblings(Call& call) {
+  const auto found = call.keyspace()->siblings(call[2]);
+  if (!found) return call.reply.error(found.error());
+  write_siblings(call.reply, call[2], *found);
+}
+
+// The error, if the only job has one.
+bool answer_failure(Reply& reply, const JobDone& done) {
+  if (done.error.empty()) return false;
+  reply.error("ERR " + done.error);
+  return true;
+}
+
+void answer_diff(Reply& reply, const JobWait& wait) {
+  const JobDone& done = *wait.jobs.front().done;
+  if (!answer_failure(reply, done)) write_diff(reply, done, wait.limit);
+}
+
+void answer_verify(Reply& reply, const JobWait& wait) {
+  const JobDone& done = *wait.jobs.front().done;
+  if (answer_failure(reply, done)) return;
+  write_verification(reply, done.verification.value_or(Store::Verification{}), wait.duration);
+}
+
+void answer_reports(Reply& reply, const JobWait& wait) {
+  reply.array(wait.jobs.size());
+  for (const JobWait::Job& job : wait.jobs) {
+    ExchangeReport report = job.done->exchange.value_or(ExchangeReport{});
+    report.peer = job.peer;
+    if (report.peer_name.empty()) report.peer_name = job.peer_name;
+    if (report.error.empty()) report.error = job.done->error;
+    write_report(reply, report);
+  }
+}
+
+void answer_repair(Reply& reply, const JobWait& wait) {
+  const JobDone& done = *wait.jobs.front().done;
+  if (answer_failure(reply, done)) return;
+  reply.array(1);
+  write_report(reply, done.exchange.value_or(ExchangeReport{}));
+}
+
+// Waits for one job, or answers why there is none. What the node said on the way goes out last: the
+// job may end in it.
+void wait_for_one(Call& call, Result<JobId> job, JobWait wait, Outbox& out) {
+  if (!job) {
+    call.reply.error(job.error());
+  } else {
+    wait.jobs.push_back({.id = *job});
+    call.wait_for(std::move(wait));
+  }
+  call.server().hooks.deliver(out);
+}
+
+void diff(Call& call) {
+  std::size_t limit = differences_listed;
+  if (call.size() != 3) {
+    if (call.size() != 5 || !call.is(3, "limit")) return call.syntax_error();
+    const auto number = parse_unsigned(call[4]);
+    if (!number) return call.not_an_integer();
+    limit = *number;
+  }
+  Outbox out;
+  auto job = call.node().start_diff(call[2], call.now(), out);
+  wait_for_one(call, std::move(job), {.limit = limit, .answer = answer_diff}, out);
+}
+
+void verify(Call& call) {
+  Outbox out;
+  wait_for_one(call, call.node().start_verify(), {.answer = answer_verify}, out);
+}
+
+void repair_all(Call& call) {
+  Outbox out;
+  JobWait wait{.answer = answer_reports};
+  for (const PeerStatus& peer : call.node().status(call.now()).peers) {
+    if (!peer.reachable) continue;
+    JobWait::Job waiting{.peer = peer.node, .peer_name = peer.name};
+    const auto job = call.node().start_repair(to_string(peer.node), call.now(), out);
+    if (job) {
+      waiting.id = *job;
+    } else {
+      waiting.done.emplace().error = job.error().message;
+    }
+    wait.jobs.push_back(std::move(waiting));
+  }
+  call.wait_for(std::move(wait));
+  call.server().hooks.deliver(out);
+}
+
+void repair(Call& call) {
+  if (call.size() > 3) return call.syntax_error();
+  if (call.size() == 2 || call.is(2, "all")) return repair_all(call);
+  Outbox out;
+  auto job = call.node().start_repair(call[2], call.now(), out);
+  wait_for_one(call, std::move(job), {.answer = answer_repair}, out);
+}
+
+void isolate(Call& call) {
+  const bool on = call.is(3, "on");
+  if (!on && !call.is(3, "off")) return call.syntax_error();
+  const auto isolated = call.node().isolate(call.is(2, "all") ? std::string_view{} : call[2], on);
+  if (!isolated) return call.reply.error(isolated.error());
+  call.reply.ok();
+}
+
+using namespace command_flag;
+constexpr std::string_view group = "knit";
+
+constexpr Command table[] = {
+    {"knit", -2, 0, 0, 0, 0, group, "", "A container for commands about the cluster.", nullptr},
+    {"knit|diff", -3, admin | blocking, 0, 0, 0, group, "peer [LIMIT count]",
+     "Lists the keys in which a peer differs, and changes nothing.", diff},
+    {"knit|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
+    {"knit|isolate", 4, admin | debug, 0, 0, 0, group, "<peer | ALL> <ON | OFF>",
+     "Drops everything to and from a peer.", isolate},
+    {"knit|members", 2, loading | stale, 0, 0, 0, group, "", "Lists the nodes of the cluster.", members},
+    {"knit|repair", -2, admin | blocking, 0, 0, 0, group, "[peer | ALL]",
+     "Makes the data of this node and of peers equal.", repair},
+    {"knit|siblings", 3, readonly, 2, 2, 1, group, "key",
+     "Shows all values of a key that concurrent writes left.", siblings},
+    {"knit|status", 2, loading | stale, 0, 0, 0, group, "", "Shows the state of this node and its peers.",
+     status},
+    {"knit|verify", 2, admin | blocking, 0, 0, 0, group, "",
+     "Checks the tree and all checksums against the rows.", verify},
+};
+
+}  // namespace
+
+std::span<const Command> knit_commands() { return table; }
+
+}  // namespace knit

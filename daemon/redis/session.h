@@ -1,0 +1,117 @@
+// One client's conversation, without its socket: requests go in as bytes, replies wait in a queue
+// until what they saw is synced.
+//
+// Invariants: one reply a request, in their order. While a command waits for a job of the node, no
+// later one is executed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/redis/command.h"
+#include "daemon/redis/reply.h"
+#include "daemon/redis/reply_queue.h"
+#include "daemon/redis/request_parser.h"
+#include "daemon/redis/server_state.h"
+
+namespace knit {
+
+// The jobs that one command waits for, and how it answers when all have ended.
+struct JobWait {
+  struct Job {
+    JobId id{};
+    NodeId peer{};  // These two for those that were not named by the client.
+    std::string peer_name{};
+    std::optional<JobDone> done{};  // At once with an error, if the job could not be started.
+  };
+  std::vector<Job> jobs{};
+  std::size_t limit = 0;  // Of what is listed.
+  Millis started{};
+  Millis duration{};  // Once it is over.
+  void (*answer)(Reply& reply, const JobWait& wait) = nullptr;
+
+  bool over() const;
+};
+
+class Session {
+ public:
+  static constexpr std::size_t commands_per_turn = 8192;     // So that one pipeline does not starve others.
+  static constexpr std::size_t output_soft_bytes = 1 << 20;  // From here no further command is executed.
+
+  struct Peer {
+    std::string address;
+    std::string local_address;
+    bool unix_socket = false;
+  };
+
+  Session(ServerState& server, Peer peer);
+  ~Session();  // Cancels its jobs.
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  enum class Pause : std::uint8_t {
+    input,     // All complete requests are executed.
+    turn,      // It had its share: run() it again in the next turn.
+    pressure,  // Output or store are full: run() it again when may_run().
+    job,       // Waits for a job: run() it again when not waiting().
+    closing,   // Write what is queued, then close.
+    overflow,  // Too much is queued: close at once.
+  };
+
+  void feed(std::string_view bytes);
+  Pause run();
+  void end_input();  // The client sends no more; what was read is still answered.
+
+  bool may_run() const { return !server_.under_pressure() && queued_bytes() <= output_soft_bytes; }
+  bool waiting() const { return wait_.has_value(); }
+  void on_job_done(const JobDone& done);
+  // Requires: the server has no command in execution.
+  void on_undone(std::string_view error_line);
+
+  ReplyQueue& output() { return output_; }
+  std::size_t queued_bytes() const { return output_.bytes() + in_flight_bytes; }
+  std::size_t unread_bytes() const { return parser_.unread(); }
+  std::string describe() const;  // A line of CLIENT LIST, without its end.
+
+  // What commands change.
+  int protocol = 2;
+  bool authenticated = false;
+  bool close_after_reply = false;
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+
+  std::size_t in_flight_bytes = 0;  // Taken from the queue and not written yet; kept by the socket's owner.
+
+  std::uint64_t id() const { return id_; }
+  void set_authenticated(bool yes);
+
+ private:
+  friend class Call;
+
+  Pause run_one(bool& executed);
+  void execute();
+  void answer_error(std::string_view line);
+  bool overflown() const { return queued_bytes() > server_.options.output_bytes_max; }
+  void wait_for(JobWait wait);
+  void finish_wait();
+
+  ServerState& server_;
+  Peer peer_;
+  std::uint64_t id_;
+  Now connected_;
+  Now last_used_;
+  RequestParser parser_;
+  ReplyQueue output_;
+  std::optional<JobWait> wait_;
+  const Command* last_command_ = nullptr;
+  std::uint64_t turn_ = 0;
+  std::size_t commands_in_turn_ = 0;
+  bool input_ended_ = false;
+};
+
+}  // namespace knit
