@@ -70,7 +70,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 // The nearest of `names`, if it is near enough to be what was meant.
 std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& names) {
   std::optional<std::string> best;
-  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 3) + 1;
+  std::size_t best_distance = std::min<std::size_t>(3, name.size() / 2) + 1;
   for (const std::string& candidate : names) {
     if (name.size() > candidate.size() + best_distance) continue;  // Names come from the file: of any length.
     const std::size_t distance = edit_distance(name, candidate);

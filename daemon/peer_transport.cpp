@@ -112,8 +112,7 @@ void PeerTransport::end(PeerLink& link, std::string reason) {
   link.close();
   report_end(link, reason);
   if (Target* target = target_of(link)) {
-    const bool lasted = link.peer_accepted() && link.age(hooks_.now().steady) > options_.redial_most;
-    if (lasted) target->delay = {};
+    if (lasted(link)) target->delay = {};
     retry(*target);
   }
   ended_.push_back(std::move(found->second));
@@ -126,13 +125,19 @@ PeerTransport::Target* PeerTransport::target_of(const PeerLink& link) {
   return dialed ? &found->second : nullptr;
 }
 
-// An address that was dialed tells its reason once; the same one again is for those who look closely.
+// Whoever connects and is not liked writes no lines into the log, nor does an address that goes on
+// failing as before: what is worth a line is a first failure to dial, and a link that had lasted.
 void PeerTransport::report_end(const PeerLink& link, const std::string& reason) {
   Target* target = target_of(link);
-  const bool known =
-      target != nullptr && std::exchange(target->last_reason, reason) == reason && !link.peer_accepted();
-  log(known ? LogLevel::debug : LogLevel::info, std::string(link.dialed() ? "link to " : "link from ") +
-                                                    to_string(link.address()) + " ended: " + reason);
+  const bool failed_anew = target != nullptr && !link.ready() && target->last_reason != reason;
+  if (target != nullptr) target->last_reason = link.ready() ? "" : reason;
+  log(failed_anew || lasted(link) ? LogLevel::info : LogLevel::debug,
+      std::string(link.dialed() ? "link to " : "link from ") + to_string(link.address()) +
+          " ended: " + reason);
+}
+
+bool PeerTransport::lasted(const PeerLink& link) const {
+  return link.peer_accepted() && link.age(hooks_.now().steady) > options_.redial_most;
 }
 
 void PeerTransport::retry(Target& target) {

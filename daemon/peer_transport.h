@@ -94,6 +94,7 @@ class PeerTransport {
   void retry(Target& target);
   void report_end(const PeerLink& link, const std::string& reason);
   Target* target_of(const PeerLink& link);
+  bool lasted(const PeerLink& link) const;
   PeerLink& add_link(bool dialed, const SocketAddress& address);
   void close_overdue();
   PeerLink* find(LinkId id) const;

@@ -22,11 +22,11 @@
 namespace knit {
 
 struct ExchangeOptions {
-  bool only_compare = false;                     // List differences, ship nothing, join no clock.
-  std::size_t ranges_per_message = 1 << 14;      // Compared in one message, at most 2^14; the rest waits.
-  std::size_t row_bytes_per_message = 4 << 20;   // Rows of one message, beyond its first row.
-  std::size_t work_max = 1 << 20;                // Ranges that may wait; beyond, the session ends incomplete.
-  std::size_t differences_max = 100'000;         // Listed by only_compare; more are counted only.
+  bool only_compare = false;                    // List differences, ship nothing, join no clock.
+  std::size_t ranges_per_message = 1 << 14;     // Compared in one message, at most 2^14; the rest waits.
+  std::size_t row_bytes_per_message = 4 << 20;  // Rows of one message, beyond its first row.
+  std::size_t work_max = 1 << 20;               // Ranges that may wait; beyond, the session ends incomplete.
+  std::size_t differences_max = 100'000;        // Listed by only_compare; more are counted only.
 };
 
 // What one session cost and did, seen from one side.
@@ -52,7 +52,8 @@ struct RowSummary {
 
 struct Difference {
   std::string row_key;
-  std::string key;  // The whole Redis key; empty if only the peer has the row and its name is too long for a row key.
+  std::string
+      key;  // The whole Redis key; empty if only the peer has the row and its name is too long for a row key.
   std::optional<RowSummary> mine;    // Empty: no such row here.
   std::optional<RowSummary> theirs;  // Empty: no such row there.
 };
@@ -65,7 +66,8 @@ class Exchange {
     repaired,    // All that differed was shipped and merged; clocks were joined.
     compared,    // only_compare: differences() lists what was found.
     cleared,     // A FLUSHALL was passed on instead; compare again once the tree is complete.
-    incomplete,  // A limit was reached, or rows could not be read: what was merged stays, no clock was joined.
+    incomplete,  // A limit was reached, or rows could not be read: what was merged stays, no clock was
+                 // joined.
   };
 
   // The side that starts. Both require: the replica's tree is complete, and the replica outlives this.

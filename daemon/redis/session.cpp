@@ -182,10 +182,11 @@ void Session::on_undone(std::string_view error_line) {
 
 std::string Session::describe() const {
   const auto seconds = [&](Now since) { return (server_.now.steady - since.steady).count() / 1000; };
-  std::string flags = peer_.unix_socket ? "U" : "";
-  if (wait_) flags += 'b';
-  if (close_after_reply) flags += 'c';
-  if (flags.empty()) flags = "N";
+  std::string flags;
+  if (peer_.unix_socket) flags.push_back('U');
+  if (wait_) flags.push_back('b');
+  if (close_after_reply) flags.push_back('c');
+  if (flags.empty()) flags.push_back('N');
   return fmt::format(
       "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi=-1 "
       "qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} "

@@ -109,6 +109,7 @@ status_interval = "250ms"
 TEST_CASE("an unknown key is named with its line and the key that was probably meant") {
   CHECK(only_error("[client]\n\nprot = 1\n") == "knit.toml:3: client.prot: unknown key; did you mean port?");
   CHECK(only_error("[clint]\nport = 1\n") == "knit.toml:1: clint: unknown section; did you mean client?");
+  CHECK(only_error("[foo]\n").find("knit.toml:1: foo: unknown section; expected one of node, cluster") == 0);
   CHECK(only_error("[node]\nmap_bytes = 1\n") ==
         "knit.toml:2: node.map_bytes: unknown key; it belongs into [store]");
   CHECK(only_error("[log]\nxyzzy = 1\n") ==

@@ -310,7 +310,7 @@ TEST_CASE("a FLUSHALL is passed on instead of comparing, in both directions") {
 }
 
 TEST_CASE("a FLUSHALL in the middle of a session ends it without a join") {
-  for (std::size_t at = 0; at < 8; ++at) {
+  for (std::size_t at = 0; at < 4; ++at) {  // The initiator ends with its message 4.
     INFO("before message " << at);
     MapReplica a({1});
     MapReplica b({2});
