@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import catalogue
-from replicas import CLIENT_PORT, KNIT, Replicas, Trouble
+from replicas import CLIENT_PORT, KNIT, Replicas, Trouble, require_free_ports
 
 TTY = sys.stdout.isatty()
 SIBLINGS_SHOWN = 5
@@ -237,6 +237,7 @@ def stop(replicas):
 
 def demonstrate(replicas, keep):
     began = time.monotonic()
+    require_free_ports()
     records, source = catalogue.load()
     heading("1. Three daemons")
     replicas.start(keep)
@@ -268,6 +269,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the cluster running, and say how to talk to it")
     keep = parser.parse_args().keep
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with Replicas(tempfile.mkdtemp(prefix="knit-demo-")) as replicas:

@@ -159,7 +159,6 @@ class Replicas:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self, keep):
-        require_free_ports()
         for replica in self.all:
             replica.start(keep)
         for replica in self.all:
