@@ -59,10 +59,11 @@ class LeafCutter {
   Uint128 end_by_knowledge() const { return end_by_rows().value_or(aligned_end(start_, known_to_)); }
 
   LeafEntry cut(Uint128 end) {
-    LeafEntry leaf{start_, {}};
+    Summary summary;
     for (; next_ < rows_.size() && rows_[next_].position <= end; ++next_) {
-      leaf.summary += Summary{rows_[next_].digest, 1};
+      summary += Summary{rows_[next_].digest, 1};
     }
+    const LeafEntry leaf = make_leaf(start_, summary);
     finished_ = end == top;
     start_ = end + 1;
     return leaf;
