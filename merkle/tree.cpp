@@ -24,7 +24,7 @@ bool by_position(const PlacedDigest& a, const PlacedDigest& b) { return a.positi
 // Rows of one key hash may come in another order than that of their positions.
 void sort_by_position(std::vector<PlacedDigest>& rows) {
   if (!std::is_sorted(rows.begin(), rows.end(), by_position)) {
-    std::stable_sort(rows.begin(), rows.end(), by_position);
+    std::sort(rows.begin(), rows.end(), by_position);
   }
 }
 
