@@ -13,30 +13,37 @@ constexpr std::size_t growth_leaves = 8;
 
 auto at(auto& elements, std::size_t index) { return elements.begin() + static_cast<std::ptrdiff_t>(index); }
 
+Uint128 start_of(Uint128 start) { return start; }
+Uint128 start_of(const LeafEntry& leaf) { return leaf.start; }
+
 // Where `wanted` would lie if the starts were spread evenly, as hashes are: mostly a step or two off,
 // which spares most of the cache misses of a binary search.
-std::size_t guess(const std::vector<Uint128>& starts, Uint128 wanted) {
-  const auto span = static_cast<std::uint64_t>((starts.back() - starts.front()) >> 64);
-  const auto offset = static_cast<std::uint64_t>((wanted - starts.front()) >> 64);
-  if (offset >= span) return starts.size() - 1;
+std::size_t guess(Uint128 first, Uint128 last, std::size_t size, Uint128 wanted) {
+  const auto span = static_cast<std::uint64_t>((last - first) >> 64);
+  const auto offset = static_cast<std::uint64_t>((wanted - first) >> 64);
+  if (offset >= span) return size - 1;
   return static_cast<std::size_t>(static_cast<double>(offset) / static_cast<double>(span) *
-                                  static_cast<double>(starts.size() - 1));
+                                  static_cast<double>(size - 1));
 }
 
-// The index of the last element at or below `wanted`. Requires: there is one.
-std::size_t last_at_or_below(const std::vector<Uint128>& starts, Uint128 wanted) {
-  std::size_t low = guess(starts, wanted);
+// The index of the last element that starts at or below `wanted`. Requires: there is one.
+template <class Element>
+std::size_t last_at_or_below(const std::vector<Element>& elements, Uint128 wanted) {
+  const std::size_t size = elements.size();
+  std::size_t low = guess(start_of(elements.front()), start_of(elements.back()), size, wanted);
   std::size_t high = low + 1;
-  for (std::size_t step = 1; starts[low] > wanted; step *= 2) {
+  for (std::size_t step = 1; start_of(elements[low]) > wanted; step *= 2) {
     high = low;
     low -= std::min(low, step);
   }
-  for (std::size_t step = 1; high < starts.size() && starts[high] <= wanted; step *= 2) {
+  for (std::size_t step = 1; high < size && start_of(elements[high]) <= wanted; step *= 2) {
     low = high;
-    high = std::min(starts.size(), high + step);
+    high = std::min(size, high + step);
   }
-  const auto above = std::upper_bound(at(starts, low), at(starts, high), wanted);
-  return static_cast<std::size_t>(above - starts.begin()) - 1;
+  const auto above =
+      std::upper_bound(at(elements, low), at(elements, high), wanted,
+                       [](Uint128 position, const Element& element) { return position < start_of(element); });
+  return static_cast<std::size_t>(above - elements.begin()) - 1;
 }
 
 std::uint32_t narrow(std::uint64_t count) {
@@ -46,40 +53,24 @@ std::uint32_t narrow(std::uint64_t count) {
 
 }  // namespace
 
-void LeafPage::reserve(std::size_t leaves) {
-  if (leaves <= starts.capacity()) return;
-  const std::size_t capacity = (leaves + growth_leaves - 1) / growth_leaves * growth_leaves;
-  starts.reserve(capacity);
-  sums.reserve(capacity);
-  counts.reserve(capacity);
+LeafEntry make_leaf(Uint128 start, const Summary& summary) {
+  return {start, summary.sum, narrow(summary.count)};
+}
+
+void LeafPage::reserve(std::size_t count) {
+  if (count <= leaves.capacity()) return;
+  leaves.reserve((count + growth_leaves - 1) / growth_leaves * growth_leaves);
 }
 
 void LeafPage::append(const LeafEntry& leaf) {
   reserve(size() + 1);
-  starts.push_back(leaf.start);
-  sums.push_back(leaf.summary.sum);
-  counts.push_back(narrow(leaf.summary.count));
-  summary += leaf.summary;
+  leaves.push_back(leaf);
+  summary += leaf.summary();
 }
 
 void LeafPage::append(const LeafPage& other, std::size_t from, std::size_t to) {
   reserve(size() + to - from);
-  for (std::size_t i = from; i < to; ++i) append({other.starts[i], other.leaf(i)});
-}
-
-void LeafPage::cut(std::size_t from, std::size_t to) {
-  for (std::size_t i = from; i < to; ++i) {
-    summary.sum -= sums[i];
-    summary.count -= counts[i];
-  }
-  starts.erase(at(starts, from), at(starts, to));
-  sums.erase(at(sums, from), at(sums, to));
-  counts.erase(at(counts, from), at(counts, to));
-}
-
-std::size_t LeafPage::memory_bytes() const {
-  return starts.capacity() * sizeof(Uint128) + sums.capacity() * sizeof(Uint128) +
-         counts.capacity() * sizeof(std::uint32_t);
+  for (std::size_t i = from; i < to; ++i) append(other.leaves[i]);
 }
 
 std::size_t LeafPages::memory_bytes() const {
@@ -90,19 +81,21 @@ std::size_t LeafPages::memory_bytes() const {
 
 LeafPages::Place LeafPages::find(Uint128 position) const {
   const std::size_t page = last_at_or_below(page_starts_, position);
-  return {page, last_at_or_below(pages_[page].starts, position)};
+  return {page, last_at_or_below(pages_[page].leaves, position)};
 }
 
 Uint128 LeafPages::next_start(Place place) const {
-  if (place.leaf + 1 < pages_[place.page].size()) return pages_[place.page].starts[place.leaf + 1];
+  const auto& leaves = pages_[place.page].leaves;
+  if (place.leaf + 1 < leaves.size()) return leaves[place.leaf + 1].start;
   return place.page + 1 < pages_.size() ? page_starts_[place.page + 1] : Uint128{0};
 }
 
 void LeafPages::adjust(Place place, const Summary& before, const Summary& after) {
   LeafPage& page = pages_[place.page];
-  check(page.counts[place.leaf] >= before.count, "a row that goes was counted when it came");
-  page.sums[place.leaf] += after.sum - before.sum;
-  page.counts[place.leaf] = narrow(page.counts[place.leaf] + after.count - before.count);
+  LeafEntry& leaf = page.leaves[place.leaf];
+  check(leaf.count >= before.count, "a row that goes was counted when it came");
+  leaf.sum += after.sum - before.sum;
+  leaf.count = narrow(leaf.count + after.count - before.count);
   for (Summary* sum : {&page.summary, &total_}) {
     sum->sum += after.sum - before.sum;
     sum->count += after.count - before.count;
@@ -115,7 +108,7 @@ void LeafPages::append(const LeafEntry& leaf) {
     page_starts_.push_back(leaf.start);
   }
   pages_.back().append(leaf);
-  total_ += leaf.summary;
+  total_ += leaf.summary();
   ++leaves_;
 }
 
@@ -138,7 +131,7 @@ void LeafPages::split(std::size_t index) {
   std::vector<Uint128> starts;
   for (std::size_t i = 0; i < parts; ++i) {
     pages[i].append(whole, whole.size() * i / parts, whole.size() * (i + 1) / parts);
-    starts.push_back(pages[i].starts.front());
+    starts.push_back(pages[i].leaves.front().start);
   }
   pages_[index] = std::move(pages.front());
   pages_.insert(at(pages_, index + 1), std::make_move_iterator(pages.begin() + 1),
@@ -147,14 +140,11 @@ void LeafPages::split(std::size_t index) {
 }
 
 void LeafPages::unite_with_next(Place place) {
-  LeafPage& page = pages_[place.page];
-  Summary both = page.leaf(place.leaf);
-  both += page.leaf(place.leaf + 1);
-  page.cut(place.leaf + 1, place.leaf + 2);
-  page.summary.sum += both.sum - page.sums[place.leaf];
-  page.summary.count += both.count - page.counts[place.leaf];
-  page.sums[place.leaf] = both.sum;
-  page.counts[place.leaf] = narrow(both.count);
+  auto& leaves = pages_[place.page].leaves;
+  Summary both = leaves[place.leaf].summary();
+  both += leaves[place.leaf + 1].summary();
+  leaves[place.leaf] = make_leaf(leaves[place.leaf].start, both);
+  leaves.erase(at(leaves, place.leaf + 1));
   --leaves_;
 }
 

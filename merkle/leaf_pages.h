@@ -11,29 +11,32 @@
 
 namespace knit {
 
-// Where a leaf starts, and what it holds. It ends where the next one starts.
+// Where a leaf starts, and what it holds. It ends where the next one starts. 36 bytes without padding:
+// there are many, and what an overwrite reads and changes of one mostly lies in one cache line.
+#pragma pack(push, 4)
 struct LeafEntry {
   Uint128 start{};
-  Summary summary;
+  Uint128 sum{};
+  std::uint32_t count{};
+
+  Summary summary() const { return {sum, count}; }
 };
+#pragma pack(pop)
 
-// A run of leaves, as a structure of arrays: a search touches starts only. Capacities grow by a few
-// leaves at a time, because memory matters more here than the copy.
+LeafEntry make_leaf(Uint128 start, const Summary& summary);
+
+// A run of leaves. Capacity grows by a few leaves at a time, because memory matters more here than the copy.
 struct LeafPage {
-  std::vector<Uint128> starts;
-  std::vector<Uint128> sums;
-  std::vector<std::uint32_t> counts;
+  std::vector<LeafEntry> leaves;
   Summary summary;
 
-  std::size_t size() const { return starts.size(); }
-  Summary leaf(std::size_t index) const { return {sums[index], counts[index]}; }
+  std::size_t size() const { return leaves.size(); }
   void append(const LeafEntry& leaf);
   void append(const LeafPage& other, std::size_t from, std::size_t to);
-  void cut(std::size_t from, std::size_t to);  // Takes [from, to) away.
-  std::size_t memory_bytes() const;
+  std::size_t memory_bytes() const { return leaves.capacity() * sizeof(LeafEntry); }
 
  private:
-  void reserve(std::size_t leaves);
+  void reserve(std::size_t count);
 };
 
 // All leaves, ascending by start, no page empty.
@@ -52,8 +55,8 @@ class LeafPages {
   std::size_t memory_bytes() const;
 
   Place find(Uint128 position) const;  // Requires: a leaf starts at or below `position`.
-  Uint128 start(Place place) const { return pages_[place.page].starts[place.leaf]; }
-  Summary summary(Place place) const { return pages_[place.page].leaf(place.leaf); }
+  Uint128 start(Place place) const { return pages_[place.page].leaves[place.leaf].start; }
+  Summary summary(Place place) const { return pages_[place.page].leaves[place.leaf].summary(); }
   Uint128 page_start(std::size_t page) const { return page_starts_[page]; }
   // The start of the next leaf; 0 if there is none.
   Uint128 next_start(Place place) const;

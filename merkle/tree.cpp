@@ -24,7 +24,7 @@ bool by_position(const PlacedDigest& a, const PlacedDigest& b) { return a.positi
 // Rows of one key hash may come in another order than that of their positions.
 void sort_by_position(std::vector<PlacedDigest>& rows) {
   if (!std::is_sorted(rows.begin(), rows.end(), by_position)) {
-    std::stable_sort(rows.begin(), rows.end(), by_position);
+    std::sort(rows.begin(), rows.end(), by_position);
   }
 }
 
@@ -59,10 +59,11 @@ class LeafCutter {
   Uint128 end_by_knowledge() const { return end_by_rows().value_or(aligned_end(start_, known_to_)); }
 
   LeafEntry cut(Uint128 end) {
-    LeafEntry leaf{start_, {}};
+    Summary summary;
     for (; next_ < rows_.size() && rows_[next_].position <= end; ++next_) {
-      leaf.summary += Summary{rows_[next_].digest, 1};
+      summary += Summary{rows_[next_].digest, 1};
     }
+    const LeafEntry leaf = make_leaf(start_, summary);
     finished_ = end == top;
     start_ = end + 1;
     return leaf;

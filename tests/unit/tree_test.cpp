@@ -155,6 +155,7 @@ TEST_CASE("every leaf and every prefix equals the sum over its rows, whatever ha
         }
       }
       if (!tree.complete() && step % 50 == 0 && step > 500) REQUIRE(tree.build_step(20));
+      if (tree.complete() && step % 500 == 499) REQUIRE(require_true_leaves(tree, rows) == 0);
       if (step == 4500) tree.restart();
       if (tree.complete() && step % 97 == 0) {
         const Range range = random_prefix(random, rows);
