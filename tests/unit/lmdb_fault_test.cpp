@@ -111,7 +111,7 @@ class SmallDisk {
 
 }  // namespace
 
-TEST_CASE("a full map refuses a write, reads go on, and a smaller write still works") {
+TEST_CASE("a full map refuses a write, reads go on, and a smaller write still works", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path(), 1 << 20);
   REQUIRE(commit_row(*store, "first", "1").has_value());
@@ -126,7 +126,7 @@ TEST_CASE("a full map refuses a write, reads go on, and a smaller write still wo
   CHECK(holds(*store, "small", "s"));
 }
 
-TEST_CASE("a full map takes large writes again after deletes") {
+TEST_CASE("a full map takes large writes again after deletes", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path(), 1 << 20);
   Error error;
@@ -139,7 +139,7 @@ TEST_CASE("a full map takes large writes again after deletes") {
   CHECK(commit_row(*store, "again", std::string(100'000, 'a')).has_value());
 }
 
-TEST_CASE("a full disk refuses writes, reads go on, and writes return with the space") {
+TEST_CASE("a full disk refuses writes, reads go on, and writes return with the space", "[threads]") {
   const SmallDisk disk;
   if (!disk.mounted()) {
     WARN("skipped: mounting a tmpfs is not permitted here");
@@ -168,7 +168,7 @@ TEST_CASE("a full disk refuses writes, reads go on, and writes return with the s
   CHECK(holds(*store, "more", std::string(500'000, 'm')));
 }
 
-TEST_CASE("a store cannot be made on a full disk, and says so") {
+TEST_CASE("a store cannot be made on a full disk, and says so", "[threads]") {
   const SmallDisk disk;
   if (!disk.mounted()) {
     WARN("skipped: mounting a tmpfs is not permitted here");
@@ -181,7 +181,7 @@ TEST_CASE("a store cannot be made on a full disk, and says so") {
   CHECK(store.error().code == ErrorCode::disk_full);
 }
 
-TEST_CASE("a store that lost its lock file does not open on a full disk, and says so") {
+TEST_CASE("a store that lost its lock file does not open on a full disk, and says so", "[threads]") {
   const SmallDisk disk;
   if (!disk.mounted()) {
     WARN("skipped: mounting a tmpfs is not permitted here");
@@ -198,7 +198,7 @@ TEST_CASE("a store that lost its lock file does not open on a full disk, and say
   CHECK(store.error().code == ErrorCode::disk_full);
 }
 
-TEST_CASE("a sync that fails is an error of the disk, and the batch is not there") {
+TEST_CASE("a sync that fails is an error of the disk, and the batch is not there", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   REQUIRE(commit_row(*store, "k", "old").has_value());
@@ -211,7 +211,7 @@ TEST_CASE("a sync that fails is an error of the disk, and the batch is not there
   CHECK(holds(*store, "k", "old"));
 }
 
-TEST_CASE("after a meta page could not be written everything is an error, until the store is reopened") {
+TEST_CASE("after a meta page could not be written everything is an error, until the store is reopened", "[threads]") {
   const TemporaryDirectory directory;
   auto store = open_store(directory.path());
   REQUIRE(commit_row(*store, "k", "old").has_value());
@@ -271,7 +271,7 @@ std::uint32_t last_acknowledged_by_killed_child(const std::string& path, std::ui
 
 }  // namespace
 
-TEST_CASE("kill -9 in the middle of commits loses nothing acknowledged and leaves no half batch") {
+TEST_CASE("kill -9 in the middle of commits loses nothing acknowledged and leaves no half batch", "[threads]") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("data");
   std::uint32_t last = 0;

@@ -60,7 +60,7 @@ using Keys = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("a store holds what was put and not what was deleted") {
+TEST_CASE("a store holds what was put and not what was deleted", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   REQUIRE(commit(*store, batch_of(Table::rows, {{"a", "1"}, {"b", ""}, {"c", "3"}})).has_value());
@@ -72,7 +72,7 @@ TEST_CASE("a store holds what was put and not what was deleted") {
   CHECK(get(*store, "z") == std::nullopt);
 }
 
-TEST_CASE("a batch reaches all tables, and they do not mix") {
+TEST_CASE("a batch reaches all tables, and they do not mix", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   Batch batch;
@@ -89,7 +89,7 @@ TEST_CASE("a batch reaches all tables, and they do not mix") {
   CHECK(keys_from(*store, "", Table::meta) == Keys{"k"});
 }
 
-TEST_CASE("a scan visits in the order of unsigned bytes from where it is told to start") {
+TEST_CASE("a scan visits in the order of unsigned bytes from where it is told to start", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   const std::string zero(1, '\0');
@@ -102,7 +102,7 @@ TEST_CASE("a scan visits in the order of unsigned bytes from where it is told to
   CHECK(keys_from(*store, "\xff\xff").empty());
 }
 
-TEST_CASE("a scan ends when its visitor has seen enough, and the visitor may read") {
+TEST_CASE("a scan ends when its visitor has seen enough, and the visitor may read", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   REQUIRE(commit(*store, batch_of(Table::rows, {{"a", "b"}, {"b", "c"}, {"c", "d"}})).has_value());
@@ -115,7 +115,7 @@ TEST_CASE("a scan ends when its visitor has seen enough, and the visitor may rea
   CHECK(seen == Keys{"ac", "bd"});
 }
 
-TEST_CASE("readers see one snapshot until they end, and its views stay as they are") {
+TEST_CASE("readers see one snapshot until they end, and its views stay as they are", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   put(*store, "k", "old");
@@ -128,7 +128,7 @@ TEST_CASE("readers see one snapshot until they end, and its views stay as they a
   CHECK(get(*store, "k") == std::string(10'000, 'n'));
 }
 
-TEST_CASE("a value of 64 MiB comes back whole") {
+TEST_CASE("a value of 64 MiB comes back whole", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   std::string value(std::size_t{64} << 20, 'v');
@@ -140,7 +140,7 @@ TEST_CASE("a value of 64 MiB comes back whole") {
   CHECK(get(*store, "small") == "s");
 }
 
-TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole and never found") {
+TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole and never found", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   const std::string longest(511, 'k');
@@ -157,7 +157,7 @@ TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole
   CHECK(get(*store, "a") == std::nullopt);
 }
 
-TEST_CASE("a scan may start at a key longer than any that is stored") {
+TEST_CASE("a scan may start at a key longer than any that is stored", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   const std::string longest(511, 'k');
@@ -167,7 +167,7 @@ TEST_CASE("a scan may start at a key longer than any that is stored") {
   CHECK(keys_from(*store, std::string(510, 'k') + "ja") == Keys{longest, "l"});
 }
 
-TEST_CASE("the result of a commit is handed over once, after its owner was woken") {
+TEST_CASE("the result of a commit is handed over once, after its owner was woken", "[threads]") {
   const TemporaryDirectory directory;
   std::atomic<int> wakes{0};
   LmdbOptions options;
@@ -190,7 +190,7 @@ TEST_CASE("the result of a commit is handed over once, after its owner was woken
   (*store)->wait_for_commit();  // Nothing runs: it answers at once.
 }
 
-TEST_CASE("reads go on while commits run") {
+TEST_CASE("reads go on while commits run", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   put(*store, "k0", "v");
@@ -208,7 +208,7 @@ TEST_CASE("reads go on while commits run") {
   CHECK(keys_from(*store, "").size() == 5000);
 }
 
-TEST_CASE("a store that is closed ends the commit it began, and opens with it") {
+TEST_CASE("a store that is closed ends the commit it began, and opens with it", "[threads]") {
   const TemporaryDirectory directory;
   const Batch batch = batch_of(Table::meta, {{"k", "v"}});
   open_store(directory.path())->start_commit(batch);
@@ -216,7 +216,7 @@ TEST_CASE("a store that is closed ends the commit it began, and opens with it") 
   CHECK(get(*store, "k", Table::meta) == "v");
 }
 
-TEST_CASE("a second store on the same directory is refused") {
+TEST_CASE("a second store on the same directory is refused", "[threads]") {
   const TemporaryDirectory directory;
   const auto first = open_store(directory.path());
   LmdbOptions options;
@@ -227,7 +227,7 @@ TEST_CASE("a second store on the same directory is refused") {
 }
 
 #ifndef __SANITIZE_THREAD__  // ThreadSanitizer leaves an application 1.5 TiB, not always in one piece.
-TEST_CASE("the default map of 1 TiB is only reserved") {
+TEST_CASE("the default map of 1 TiB is only reserved", "[threads]") {
   const TemporaryDirectory directory;
   LmdbOptions options;
   options.directory = directory.path();
@@ -237,7 +237,7 @@ TEST_CASE("the default map of 1 TiB is only reserved") {
 }
 #endif
 
-TEST_CASE("an absurd map is refused") {
+TEST_CASE("an absurd map is refused", "[threads]") {
   const TemporaryDirectory directory;
   LmdbOptions options;
   options.directory = directory.path();
@@ -250,7 +250,7 @@ TEST_CASE("an absurd map is refused") {
   }
 }
 
-TEST_CASE("a data file that is not LMDB's is reported as corrupt") {
+TEST_CASE("a data file that is not LMDB's is reported as corrupt", "[threads]") {
   const TemporaryDirectory directory;
   directory.write("format", "knit 1\n");
   directory.write("data.mdb", std::string(100'000, 'x'));
@@ -262,7 +262,7 @@ TEST_CASE("a data file that is not LMDB's is reported as corrupt") {
   CHECK(store.error().code == ErrorCode::corrupt);
 }
 
-TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted space is free again") {
+TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted space is free again", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path(), 4 << 20);
   const auto disk_before = store->bytes_on_disk();
