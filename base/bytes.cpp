@@ -85,7 +85,9 @@ std::uint64_t ByteReader::varint() {
     const std::uint8_t byte = u8();
     if (shift == 63 && byte > 1) break;  // Would not fit into 64 bits.
     value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-    if ((byte & 0x80) == 0) return ok_ ? value : 0;
+    if ((byte & 0x80) != 0) continue;
+    if (byte == 0 && shift != 0) break;  // Longer than it need be: a number has one encoding.
+    return ok_ ? value : 0;
   }
   fail();
   return 0;

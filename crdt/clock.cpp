@@ -99,13 +99,15 @@ void Clock::encode(ByteWriter& out) const {
 
 Clock Clock::decode(ByteReader& in) {
   Clock clock;
+  std::size_t all_ranges = 0;
   const std::size_t actors = in.count(10, actors_max);
   for (std::size_t i = 0; i < actors && in.ok(); ++i) {
     const ActorId actor{in.u64()};
     if (!clock.entries_.empty() && !(clock.entries_.rbegin()->first < actor)) in.fail();
     Entry& entry = clock.entries_[actor];
     entry.base = in.varint();
-    const std::size_t ranges = in.count(2, ranges_max);
+    const std::size_t ranges = in.count(2, ranges_max - all_ranges);
+    all_ranges += ranges;
     if (entry.base == 0 && ranges == 0) in.fail();
     std::uint64_t previous = entry.base;
     for (std::size_t r = 0; r < ranges && in.ok(); ++r) {
@@ -119,6 +121,12 @@ Clock Clock::decode(ByteReader& in) {
     }
   }
   return in.ok() ? clock : Clock{};
+}
+
+bool Clock::within_limits() const {
+  std::size_t ranges = 0;
+  for (const auto& [actor, entry] : entries_) ranges += entry.above.size();
+  return entries_.size() <= actors_max && ranges <= ranges_max;
 }
 
 std::uint64_t Clock::digest(const HashKey& key) const {

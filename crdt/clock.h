@@ -19,7 +19,7 @@ namespace knit {
 class Clock {
  public:
   static constexpr std::size_t actors_max = VersionVector::actors_max;
-  static constexpr std::size_t ranges_max = 65536;  // Of one actor, in an encoded clock.
+  static constexpr std::size_t ranges_max = 4096;  // Of all actors together.
 
   struct Range {
     std::uint64_t first{};
@@ -47,6 +47,8 @@ class Clock {
   void encode(ByteWriter& out) const;
   static Clock decode(ByteReader& in);  // Makes `in` bad on anything that breaks an invariant.
   std::uint64_t digest(const HashKey& key) const;
+
+  bool within_limits() const;  // Whether decode() would take it. A join of two that are may be beyond.
 
   bool operator==(const Clock&) const = default;
 

@@ -32,12 +32,10 @@ bool merge_same_dot(Sibling& mine, const Sibling& theirs) {
   return changed;
 }
 
-void encode_expiry(ByteWriter& out, Expiry expiry) { out.varint(expiry.never() ? 0 : expiry.millis); }
+// "Never" is the greatest number: one more wraps to 0, its short encoding.
+void encode_expiry(ByteWriter& out, Expiry expiry) { out.varint(expiry.millis + 1); }
 
-Expiry decode_expiry(ByteReader& in) {
-  const std::uint64_t millis = in.varint();
-  return millis == 0 ? Expiry{} : Expiry{millis};
-}
+Expiry decode_expiry(ByteReader& in) { return {in.varint() - 1}; }
 
 void encode_sibling(ByteWriter& out, const Sibling& sibling) {
   out.u64(sibling.dot.actor.value);

@@ -62,7 +62,7 @@ struct RowVersion {
   bool operator==(const RowVersion&) const = default;
 };
 
-// True if a node with `theirs` would change by merging `mine`.
+// True if a node with `theirs` would show something else after merging `mine`.
 bool has_news(const RowVersion& mine, const RowVersion& theirs);
 
 class RegisterRow {
@@ -88,7 +88,8 @@ class RegisterRow {
   void raise_expiry(Expiry expiry);
 
   // Returns true if this row changed. Above siblings_max siblings or value_bytes_max bytes the
-  // siblings with the smallest (stamp, actor, sequence) are superseded, never the winner.
+  // siblings with the smallest (stamp, actor, sequence) are superseded, never the winner. At that
+  // limit merge() is not associative any more; the states still meet, since contexts only grow.
   bool merge(const RegisterRow& other);
 
   // Forgets the siblings that a clear covers; they go to the context. Returns true if any were.

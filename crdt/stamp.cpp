@@ -16,7 +16,8 @@ Stamp Stamp::at(WallTime time) { return {std::min(time.millis, time_max) << 16};
 Stamp Stamp::next() const { return {value == std::numeric_limits<std::uint64_t>::max() ? value : value + 1}; }
 
 Stamp HybridClock::limit(WallTime now) const {
-  return Stamp::at({now.millis + static_cast<std::uint64_t>(max_ahead_.count())});
+  const auto ahead = static_cast<std::uint64_t>(max_ahead_.count());
+  return Stamp::at({now.millis > time_max ? time_max : now.millis + ahead});
 }
 
 Stamp HybridClock::issue(WallTime now, Stamp superseded) {

@@ -24,7 +24,8 @@ class HybridClock {
  public:
   explicit HybridClock(Millis max_ahead, Stamp last = {}) : max_ahead_(max_ahead), last_(last) {}
 
-  // A stamp greater than `superseded` and than every stamp issued before, total at the maximum.
+  // A stamp greater than `superseded`, and than every stamp issued before that no poisoned stamp
+  // (beyond max_ahead) had pushed up. Total at the maximum.
   Stamp issue(WallTime now, Stamp superseded);
 
   // Lets a remote stamp move this clock, by at most `max_ahead` before `now`: a peer whose clock

@@ -20,6 +20,7 @@ class VersionVector {
   bool covers(Dot dot) const { return dot.sequence <= sequence(dot.actor); }
   bool covers(const VersionVector& other) const;
   bool empty() const { return entries_.empty(); }
+  bool within_limits() const { return entries_.size() <= actors_max; }  // Whether decode() would take it.
 
   void add(Dot dot);  // Covers `dot` and all earlier ones of its actor.
   void join(const VersionVector& other);

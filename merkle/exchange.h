@@ -23,8 +23,8 @@ namespace knit {
 
 struct ExchangeOptions {
   bool only_compare = false;                    // List differences, ship nothing, join no clock.
-  std::size_t ranges_per_message = 8192;        // Compared in one message; the rest waits for the next turn.
-  std::size_t row_bytes_per_message = 1 << 20;  // Rows of one message, beyond its first row.
+  std::size_t ranges_per_message = 1 << 14;     // Compared in one message, at most 2^14; the rest waits.
+  std::size_t row_bytes_per_message = 4 << 20;  // Rows of one message, beyond its first row.
   std::size_t work_max = 1 << 20;               // Ranges that may wait; beyond, the session ends incomplete.
   std::size_t differences_max = 100'000;        // Listed by only_compare; more are counted only.
 };

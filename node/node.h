@@ -44,6 +44,7 @@ struct NodeOptions {
   std::string name;     // For people; the host's name by default.
   std::string address;  // Where peers reach this node, as it is told to them.
   std::string version;
+  std::vector<std::string> peers;     // Configured addresses: a peer never met is known to be missing.
   Millis status_interval{1000};       // How often peers are told our digests.
   Millis exchange_interval{600'000};  // A scheduled exchange with each peer, whatever the digests say.
   Millis exchange_deadline{10'000};   // Without progress a session ends.
@@ -128,7 +129,7 @@ struct NodeStatus {
   std::uint64_t damaged_rows{};
   std::uint64_t bytes_on_disk{};
   std::uint64_t pending_bytes{};
-  bool in_sync = false;           // All known peers are reachable and equal.
+  bool in_sync = false;           // All peers, known or configured, are reachable and equal.
   std::vector<PeerStatus> peers;  // Ascending by name.
   std::vector<ExchangeReport>
       last_exchanges;         // The newest last; at most 32. Those that found nothing are left out.
@@ -234,6 +235,7 @@ class Node {
   void check_my_actor(const Status& status, Now now, Outbox& out);
   void send_status(Peer& peer, Now now, Outbox& out);
   PeerStatus peer_status(NodeId id, const Peer& peer) const;
+  bool was_met(const std::string& address) const;
 
   // Exchanges and jobs: node_exchanges.cpp.
   void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);

@@ -125,6 +125,12 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer) const {
   return status;
 }
 
+bool Node::was_met(const std::string& address) const {
+  return address == options_.address || found_at_.contains(address) ||
+         std::any_of(peers_.begin(), peers_.end(),
+                     [&](const auto& peer) { return peer.second.hello.address == address; });
+}
+
 NodeStatus Node::status(Now now) {
   NodeStatus status;
   status.node = store_.identity().node;
@@ -142,6 +148,9 @@ NodeStatus Node::status(Now now) {
   status.bytes_on_disk = store_.bytes_on_disk();
   status.pending_bytes = store_.pending_bytes();
   for (const auto& [id, peer] : peers_) status.peers.push_back(peer_status(id, peer));
+  for (const std::string& address : options_.peers) {
+    if (!was_met(address)) status.peers.emplace_back().address = address;
+  }
   std::sort(status.peers.begin(), status.peers.end(),
             [](const PeerStatus& a, const PeerStatus& b) { return a.name < b.name; });
   status.in_sync = status.tree_complete && std::all_of(status.peers.begin(), status.peers.end(),

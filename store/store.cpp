@@ -168,6 +168,7 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
   if (!mine->row.merge(theirs->body.row) && !damaged) return false;
+  if (!mine->row.context().within_limits()) return fail(ErrorCode::bad_input, "a row with too many actors");
   store_row(*mine, theirs->body.name, std::nullopt);
   return true;
 }
@@ -175,16 +176,22 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
 Result<void> Store::merge_clear(const VersionVector& clear, WallTime) {
   if (auto space = check_space(); !space) return space;
   if (clear_.covers(clear)) return {};
-  clear_.join(clear);
+  VersionVector joined = clear_;
+  joined.join(clear);
+  if (!joined.within_limits()) return fail(ErrorCode::bad_input, "a clear with too many actors");
+  clear_ = std::move(joined);
   begin_clear(std::nullopt);
   return {};
 }
 
 Result<void> Store::join_clock(const Clock& clock, WallTime) {
   if (auto space = check_space(); !space) return space;
-  const Clock before = clock_;
-  clock_.join(clock);
-  if (clock_ != before) append({}, {}, std::nullopt);
+  Clock joined = clock_;
+  joined.join(clock);
+  if (!joined.within_limits()) return fail(ErrorCode::bad_input, "a clock with too many actors or gaps");
+  if (joined == clock_) return {};
+  clock_ = std::move(joined);
+  append({}, {}, std::nullopt);
   return {};
 }
 
@@ -250,12 +257,10 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
 
 Result<void> Store::undo() {
   pending_.discard();
-  const JournalPosition reached = position_;
   const HybridClock stamps = hybrid_clock_;
+  position_ = {};
   if (auto loaded = load(); !loaded) return loaded;
-  // Positions and stamps are never used twice, not even those that nobody saw.
-  position_ = reached;
-  hybrid_clock_ = stamps;
+  hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   dirty_ = false;
   damaged_.clear();
   restart_tree();

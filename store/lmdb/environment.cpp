@@ -1,5 +1,6 @@
 #include "store/lmdb/environment.h"
 
+#include <fcntl.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -7,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+
+#include "store/lmdb/file_descriptor.h"
 
 namespace knit {
 
@@ -81,6 +84,14 @@ int open_tables(MDB_env* env, std::array<MDB_dbi, tables>& opened) {
   return mdb_txn_commit(txn.release());
 }
 
+// LMDB maps its lock file, writable and with holes: without a free block to fill one, the first touch
+// is a SIGBUS. So the blocks are taken beforehand.
+int reserve_lock_file(const std::string& directory) {
+  constexpr off_t bytes = 8192;  // Not less than the table of MDB's 126 readers by default.
+  const FileDescriptor file(::open((directory + "/lock.mdb").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  return file.valid() ? ::posix_fallocate(file.number(), 0, bytes) : errno;
+}
+
 // Answers the code of the first call that failed, and which it was.
 int open_env(MDB_env* env, const LmdbOptions& options, const char*& call) {
   const unsigned flags = MDB_NOTLS | (options.read_ahead ? 0u : MDB_NORDAHEAD);
@@ -88,6 +99,8 @@ int open_env(MDB_env* env, const LmdbOptions& options, const char*& call) {
   if (const int code = mdb_env_set_maxdbs(env, tables); code != 0) return code;
   call = "mdb_env_set_mapsize";
   if (const int code = mdb_env_set_mapsize(env, options.map_bytes); code != 0) return code;
+  call = "posix_fallocate lock.mdb";
+  if (const int code = reserve_lock_file(options.directory); code != 0) return code;
   call = "mdb_env_open";
   if (const int code = mdb_env_open(env, options.directory.c_str(), flags, 0600); code != 0) return code;
   call = "mdb_reader_check";  // Slots of dead readers would keep old pages alive for ever.

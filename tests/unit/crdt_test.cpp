@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <string>
 #include <vector>
@@ -71,7 +72,7 @@ RegisterRow dropped(const Sibling& sibling) {
   out.u64(sibling.dot.actor.value);
   out.varint(sibling.dot.sequence);
   out.u64(sibling.stamp.value);
-  out.varint(sibling.expiry.millis);
+  out.varint(sibling.expiry.millis + 1);
   out.u8(static_cast<std::uint8_t>(Content::dropped));
   out.varint(0);
   return decoded<RegisterRow>(bytes);
@@ -361,4 +362,39 @@ TEST_CASE("stamps stay at the maximum when they are there") {
   HybridClock clock(1000ms, top);
   CHECK(clock.issue({5000}, top) == top);
   CHECK(Stamp::at({~std::uint64_t{0}}).time() == WallTime{(std::uint64_t{1} << 48) - 1});
+}
+
+TEST_CASE("a number has one encoding") {
+  ByteReader in(std::string_view("\x80\x00", 2));
+  CHECK(in.varint() == 0);
+  CHECK_FALSE(in.ok());
+}
+
+TEST_CASE("an expiry of zero stays one, and never stays never") {
+  RegisterRow row = row_of(value({a, 1}, 10, "v", {0}));
+  row.merge(row_of(value({b, 1}, 11, "w")));
+  const RegisterRow back = decoded<RegisterRow>(encoded(row));
+  CHECK(back == row);
+  CHECK(back.siblings()[0].expiry == Expiry{0});
+  CHECK(back.siblings()[1].expiry.never());
+}
+
+TEST_CASE("what is joined beyond the limits says so") {
+  VersionVector vector;
+  Clock clock;
+  for (std::uint64_t i = 1; i <= VersionVector::actors_max; ++i) vector.add({{i}, 1});
+  for (std::uint64_t i = 1; i <= Clock::ranges_max; ++i) clock.add({a, i * 2});
+  CHECK(vector.within_limits());
+  CHECK(clock.within_limits());
+  vector.add({{0}, 1});
+  clock.add({b, 2});
+  CHECK_FALSE(vector.within_limits());
+  CHECK_FALSE(clock.within_limits());
+}
+
+TEST_CASE("the clock of a node does not wrap when the host's clock is at its end") {
+  HybridClock clock(Millis(500));
+  const WallTime end{~std::uint64_t{0}};
+  clock.observe({~std::uint64_t{0} - 5}, end);
+  CHECK(clock.last() >= Stamp::at(end));
 }

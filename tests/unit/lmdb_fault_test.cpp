@@ -54,11 +54,15 @@ extern "C" __attribute__((visibility("default"))) int fdatasync(int file) {
 
 namespace {
 
-std::unique_ptr<LmdbStore> open_store(const std::string& path, std::uint64_t map = std::uint64_t{1} << 30) {
+LmdbOptions options_of(const std::string& path, std::uint64_t map = std::uint64_t{1} << 30) {
   LmdbOptions options;
   options.directory = path;
   options.map_bytes = map;
-  auto store = LmdbStore::open(options, [] {});
+  return options;
+}
+
+std::unique_ptr<LmdbStore> open_store(const std::string& path, std::uint64_t map = std::uint64_t{1} << 30) {
+  auto store = LmdbStore::open(options_of(path, map), [] {});
   if (!store) FAIL(store.error().message);
   return std::move(*store);
 }
@@ -151,6 +155,9 @@ TEST_CASE("a full disk refuses writes, reads go on, and writes return with the s
   CHECK(holds(*store, "fill0", std::string(100'000, 'f')));
   CHECK(commit_row(*store, "more", std::string(500'000, 'm')).error().code == ErrorCode::disk_full);
   CHECK(store->bytes_free() < 500'000);
+  store.reset();
+  store = open_store(path);  // A restart helps nothing, but it must not harm.
+  CHECK(holds(*store, "fill0", std::string(100'000, 'f')));
 
   std::filesystem::remove(disk.directory().file("lost+found"));
   CHECK(commit_row(*store, "more", std::string(500'000, 'm')).has_value());
@@ -168,8 +175,24 @@ TEST_CASE("a store cannot be made on a full disk, and says so") {
     return;
   }
   disk.directory().write("ballast", std::string(5 << 20, 'b'));
-  LmdbOptions options;
-  options.directory = disk.directory().file("data");
+  const LmdbOptions options = options_of(disk.directory().file("data"));
+  const auto store = LmdbStore::open(options, [] {});
+  REQUIRE_FALSE(store.has_value());
+  CHECK(store.error().code == ErrorCode::disk_full);
+}
+
+TEST_CASE("a store that lost its lock file does not open on a full disk, and says so") {
+  const SmallDisk disk;
+  if (!disk.mounted()) {
+    WARN("skipped: mounting a tmpfs is not permitted here");
+    return;
+  }
+  const LmdbOptions options = options_of(disk.directory().file("data"));
+  {
+    REQUIRE(LmdbStore::open(options, [] {}).has_value());
+  }
+  std::filesystem::remove(options.directory + "/lock.mdb");
+  disk.directory().write("ballast", std::string(5 << 20, 'b'));
   const auto store = LmdbStore::open(options, [] {});
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == ErrorCode::disk_full);
@@ -209,9 +232,7 @@ namespace {
 
 // Commits row after row and tells each number through the pipe once it is acknowledged.
 [[noreturn]] void commit_until_killed(const std::string& path, int acknowledged, std::uint32_t first) {
-  LmdbOptions options;
-  options.directory = path;
-  auto store = LmdbStore::open(options, [] {});
+  auto store = LmdbStore::open(options_of(path), [] {});
   for (std::uint32_t number = first; store; ++number) {
     Batch batch;
     for (int i = 0; i < 10; ++i) {

@@ -226,15 +226,21 @@ TEST_CASE("a second store on the same directory is refused") {
   CHECK(second.error().code == ErrorCode::refused);
 }
 
-TEST_CASE("the default map of 1 TiB is only reserved, and an absurd one is refused") {
+#ifndef __SANITIZE_THREAD__  // ThreadSanitizer leaves an application 1.5 TiB, not always in one piece.
+TEST_CASE("the default map of 1 TiB is only reserved") {
   const TemporaryDirectory directory;
   LmdbOptions options;
   options.directory = directory.path();
-  {
-    const auto store = LmdbStore::open(options, [] {});
-    REQUIRE(store.has_value());
-    CHECK((*store)->bytes_on_disk() < 1 << 20);
-  }
+  const auto store = LmdbStore::open(options, [] {});
+  REQUIRE(store.has_value());
+  CHECK((*store)->bytes_on_disk() < 1 << 20);
+}
+#endif
+
+TEST_CASE("an absurd map is refused") {
+  const TemporaryDirectory directory;
+  LmdbOptions options;
+  options.directory = directory.path();
   for (const std::uint64_t bytes :
        {std::uint64_t{0}, std::uint64_t{1} << 12, map_bytes + 1, ~std::uint64_t{0} << 12}) {
     options.map_bytes = bytes;
@@ -250,6 +256,7 @@ TEST_CASE("a data file that is not LMDB's is reported as corrupt") {
   directory.write("data.mdb", std::string(100'000, 'x'));
   LmdbOptions options;
   options.directory = directory.path();
+  options.map_bytes = map_bytes;
   const auto store = LmdbStore::open(options, [] {});
   REQUIRE_FALSE(store.has_value());
   CHECK(store.error().code == ErrorCode::corrupt);

@@ -1,7 +1,7 @@
+#include "node/wire.h"
+
 #include <catch2/catch.hpp>
 #include <random>
-
-#include "node/wire.h"
 
 using namespace knit;
 
@@ -49,15 +49,18 @@ TEST_CASE("bytes after the end of a message are refused") {
 }
 
 TEST_CASE("a declared size costs nothing") {
-  for (const std::string bomb : {"\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff", "\xc6\xff\xff\xff\xff", "\xdb\xff\xff\xff\xff",
-                                 "\xc9\xff\xff\xff\xff\x01", "\x92\x91\x91\x91\x91\x91\x91\x01"}) {
+  for (const std::string bomb :
+       {"\xdd\xff\xff\xff\xff", "\xdf\xff\xff\xff\xff", "\xc6\xff\xff\xff\xff", "\xdb\xff\xff\xff\xff",
+        "\xc9\xff\xff\xff\xff\x01", "\x92\x91\x91\x91\x91\x91\x91\x01"}) {
     CHECK(decode_message(bomb).error().code == ErrorCode::bad_input);
   }
 }
 
 TEST_CASE("no truncation and no flipped bit of a message does harm") {
-  for (const std::string& bytes : {encode(some_hello()), encode(some_status()), encode(ExchangeOpen{3, "payload"})}) {
-    for (std::size_t size = 0; size < bytes.size(); ++size) CHECK_FALSE(decode_message(bytes.substr(0, size)));
+  for (const std::string& bytes :
+       {encode(some_hello()), encode(some_status()), encode(ExchangeOpen{3, "payload"})}) {
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      CHECK_FALSE(decode_message(bytes.substr(0, size)));
     for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
       std::string flipped = bytes;
       flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));

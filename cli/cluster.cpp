@@ -1,0 +1,46 @@
+// `knit cluster new`: the birth of a cluster, which is the making of its key file.
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "cli/command.h"
+#include "cli/text.h"
+#include "store/cluster_key.h"
+
+namespace knit {
+namespace {
+
+Result<ExitCode> run_new(const Arguments& arguments) {
+  if (!is_cluster_name(arguments.name)) {
+    return fail(
+        ErrorCode::bad_input,
+        fmt::format("a cluster's name is 1 to {} letters, digits, '.', '_' and '-'", cluster_name_bytes_max));
+  }
+  const ClusterIdentity identity = new_cluster(arguments.name);
+  if (const auto written = write_cluster_key(arguments.out, identity); !written) {
+    return fail(ErrorCode::refused, written.error().message);  // No daemon is involved, so not "unreachable".
+  }
+  if (arguments.json) {
+    fmt::print(
+        "{}\n",
+        printed(Json{{"cluster", identity.name}, {"id", to_hex(identity.id)}, {"file", arguments.out}}));
+  } else {
+    fmt::print("cluster {} ({}) is born: its key is in {}\n", escaped(identity.name), to_hex(identity.id),
+               arguments.out);
+    fmt::print("copy this file to each node, readable by knitd alone: whoever holds it can join\n");
+  }
+  return ExitCode::fine;
+}
+
+}  // namespace
+
+void add_cluster(CLI::App& app, Command& command) {
+  CLI::App* cluster = app.add_subcommand("cluster", "the cluster as a whole");
+  cluster->require_subcommand(1);
+  cluster->fallthrough();
+  CLI::App* create = add_verb(*cluster, command, "new", "found a cluster: make its key file, once", run_new);
+  create->add_option("NAME", command.arguments.name, "what people call the cluster")->required();
+  create->add_option("--out", command.arguments.out, "where to write the key file; it must not exist")
+      ->required();
+}
+
+}  // namespace knit

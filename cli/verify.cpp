@@ -1,0 +1,43 @@
+// `knit verify`: recomputes the daemon's tree from its rows, and checks every row against its checksum.
+#include <fmt/format.h>
+
+#include "cli/command.h"
+#include "cli/text.h"
+
+namespace knit {
+namespace {
+
+void print_verification(const Json& found, bool sound) {
+  fmt::print("{}: {} rows, {} damaged; {} wrong leaves in the tree; {}\n", sound ? "sound" : "NOT SOUND",
+             count_text(number_of(found, "rows")), count_text(number_of(found, "damaged_rows")),
+             count_text(number_of(found, "wrong_leaves")), duration_text(number_of(found, "duration_ms")));
+  for (const Json& key : list_of(found, "damaged_keys")) {
+    fmt::print("damaged: {}\n", escaped(key.is_string() ? key.get<std::string>() : "?", 200));
+  }
+  if (!sound) {
+    fmt::print("`knit repair --all` fetches damaged rows from peers\n");
+  }
+}
+
+Result<ExitCode> run(const Arguments& arguments) {
+  const auto reply = ask_once(arguments, {"KNIT", "VERIFY"}, Connection::endless_patience);
+  if (!reply) {
+    return tl::unexpected(reply.error());
+  }
+  const Json found = map_document(*reply);
+  const bool sound = number_of(found, "damaged_rows") == 0 && number_of(found, "wrong_leaves") == 0;
+  if (arguments.json) {
+    fmt::print("{}\n", printed(found));
+  } else {
+    print_verification(found, sound);
+  }
+  return sound ? ExitCode::fine : ExitCode::differs;
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Command& command) {
+  add_verb(app, command, "verify", "whether rows, checksums and tree of this node agree", run);
+}
+
+}  // namespace knit

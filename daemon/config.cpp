@@ -1,0 +1,287 @@
+#include "daemon/config.h"
+
+#include <sys/un.h>
+#include <toml++/toml.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+
+#include "base/check.h"
+#include "daemon/config_keys.h"
+
+namespace knit {
+
+namespace {
+
+using Errors = ConfigErrors;
+
+std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+
+// Collects what is wrong, and knows where each key was set.
+class Report {
+ public:
+  explicit Report(std::string path) : path_(std::move(path)) {}
+
+  void add(std::size_t line, const std::string& text) {
+    errors_.emplace(line, path_ + ":" + std::to_string(line) + ": " + text);
+  }
+  // Of a key that may not have been set: its default is then what offends.
+  void add(const std::string& key, const std::string& text) {
+    const auto found = lines_.find(key);
+    if (found != lines_.end()) return add(found->second, key + ": " + text);
+    errors_.emplace(0, path_ + ": " + key + ": " + text);
+  }
+  void set_line(const std::string& key, std::size_t line) { lines_[key] = line; }
+  bool empty() const { return errors_.empty(); }
+
+  Errors take() {
+    Errors out;
+    for (auto& [line, text] : errors_) out.push_back(std::move(text));
+    return out;
+  }
+
+ private:
+  std::string path_;
+  std::multimap<std::size_t, std::string> errors_;  // Ascending by line.
+  std::map<std::string, std::size_t> lines_;
+};
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i);
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = std::exchange(row[j], std::min({replaced, row[j] + 1, row[j - 1] + 1}));
+    }
+  }
+  return row[b.size()];
+}
+
+// The nearest of `names`, if it is near enough to be what was meant.
+std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& names) {
+  std::optional<std::string> best;
+  std::size_t best_distance = std::min<std::size_t>(3, name.size() / 2) + 1;
+  for (const std::string& candidate : names) {
+    if (name.size() > candidate.size() + best_distance) continue;  // Names come from the file: of any length.
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance < best_distance) {
+      best_distance = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::vector<std::string> section_names(const std::vector<ConfigKey>& keys) {
+  std::vector<std::string> out;
+  for (const ConfigKey& key : keys) {
+    if (out.empty() || out.back() != key.section) out.emplace_back(key.section);
+  }
+  return out;
+}
+
+std::vector<std::string> names_in(const std::vector<ConfigKey>& keys, std::string_view section) {
+  std::vector<std::string> out;
+  for (const ConfigKey& key : keys) {
+    if (key.section == section) out.emplace_back(key.name);
+  }
+  return out;
+}
+
+std::string suggestion(std::string_view name, const std::vector<std::string>& names) {
+  if (const auto near = nearest(name, names)) return "; did you mean " + *near + "?";
+  std::string out = "; expected one of";
+  for (const std::string& each : names) out += (each == names.front() ? " " : ", ") + each;
+  return out;
+}
+
+std::string unknown_key(std::string_view section, std::string_view name, const std::vector<ConfigKey>& keys) {
+  const auto elsewhere =
+      std::find_if(keys.begin(), keys.end(), [&](const ConfigKey& k) { return k.name == name; });
+  const std::string text = std::string(section) + "." + std::string(name) + ": unknown key";
+  const auto names = names_in(keys, section);
+  if (elsewhere != keys.end() && !nearest(name, names)) {
+    return text + "; it belongs into [" + std::string(elsewhere->section) + "]";
+  }
+  return text + suggestion(name, names);
+}
+
+ConfigValue to_value(const toml::node& node) {
+  if (const auto* text = node.as_string()) return {text->get()};
+  if (const auto* number = node.as_integer()) return {number->get()};
+  if (const auto* flag = node.as_boolean()) return {flag->get()};
+  if (const auto* array = node.as_array()) {
+    std::vector<std::string> texts;
+    for (const toml::node& item : *array) {
+      if (!item.is_string()) return {};
+      texts.push_back(item.as_string()->get());
+    }
+    return {std::move(texts)};
+  }
+  return {};
+}
+
+void read_key(std::string_view section, std::string_view name, const toml::node& node,
+              const std::vector<ConfigKey>& keys, Report& report) {
+  const std::size_t line = node.source().begin.line;
+  const auto key = std::find_if(keys.begin(), keys.end(),
+                                [&](const ConfigKey& k) { return k.section == section && k.name == name; });
+  if (key == keys.end()) return report.add(line, unknown_key(section, name, keys));
+  const std::string path = key->path();
+  report.set_line(path, line);
+  const auto expected = set_config_value(*key, to_value(node));
+  if (expected) report.add(line, path + ": expected " + *expected);
+}
+
+void read_sections(const toml::table& root, const std::vector<ConfigKey>& keys, Report& report) {
+  const auto sections = section_names(keys);
+  for (const auto& [name, node] : root) {
+    const std::size_t line = node.source().begin.line;
+    const std::string_view section = name.str();
+    if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
+      report.add(line, std::string(section) + ": unknown section" + suggestion(section, sections));
+    } else if (const toml::table* table = node.as_table()) {
+      for (const auto& [key, value] : *table) read_key(section, key.str(), value, keys, report);
+    } else {
+      report.add(line, std::string(section) + ": expected a section, as [" + std::string(section) + "]");
+    }
+  }
+}
+
+constexpr const char* loopback_only =
+    " is not a loopback address; between peers there is no encryption yet, so only 127.0.0.0/8 and ::1 are "
+    "allowed";
+
+void check_loopback(const std::string& key, const SocketAddress& address, Report& report) {
+  if (!is_loopback(address)) report.add(key, quoted(address.ip) + loopback_only);
+}
+
+void check_peers(const Config& config, Report& report) {
+  check_loopback("peer.listen", peer_bind_address(config), report);
+  if (!config.peer.advertise.empty())
+    check_loopback("peer.advertise", peer_advertised_address(config), report);
+  for (const SocketAddress& address : peer_addresses(config)) check_loopback("peer.peers", address, report);
+  if (config.peer.timeout < 2 * config.anti_entropy.status_interval) {
+    report.add("peer.timeout",
+               "expected at least twice anti_entropy.status_interval, or peers seem to be gone");
+  }
+}
+
+void check_clients(const Config& config, Report& report) {
+  if (config.client.listen.empty() && config.client.unix_socket.empty()) {
+    report.add("client.listen",
+               "expected an address here, or a path as client.unix_socket, or nobody can connect");
+  }
+  if (config.client.unix_socket.size() >= sizeof(sockaddr_un::sun_path)) {
+    report.add("client.unix_socket", "expected a path of at most 107 bytes, which is what the system takes");
+  }
+  if (!config.client.password.empty() && !config.client.password_file.empty()) {
+    report.add("client.password_file", "expected either this or client.password, not both");
+  }
+}
+
+void read_password_file(Config& config, Report& report) {
+  if (config.client.password_file.empty()) return;
+  constexpr std::size_t password_bytes_max = 512;
+  std::ifstream file(config.client.password_file);
+  std::string line;
+  if (!file || !std::getline(file, line) || line.empty() || line.size() > password_bytes_max) {
+    return report.add("client.password_file",
+                      "expected a file whose first line is the password, up to 512 bytes");
+  }
+  config.client.password = line;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "knit";
+  return name.data();
+}
+
+}  // namespace
+
+tl::expected<Config, ConfigErrors> parse_config(std::string_view text, const std::string& path) {
+  Report report(path);
+  Config config;
+  const auto keys = config_key_table(config);
+  try {
+    read_sections(toml::parse(text), keys, report);
+  } catch (const toml::parse_error& error) {
+    report.add(error.source().begin.line, std::string(error.description()));
+  }
+  // Only values that are well formed can be compared with each other.
+  if (report.empty()) {
+    check_peers(config, report);
+    check_clients(config, report);
+  }
+  if (report.empty()) read_password_file(config, report);
+  if (!report.empty()) return tl::unexpected(report.take());
+  return config;
+}
+
+tl::expected<Config, ConfigErrors> load_config(const std::string& path) {
+  constexpr std::size_t file_bytes_max = 1 << 20;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return tl::unexpected(Errors{path + ": " + std::strerror(errno)});
+  std::string text(file_bytes_max + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return tl::unexpected(Errors{path + ": cannot be read"});
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() > file_bytes_max) return tl::unexpected(Errors{path + ": is longer than 1 MiB"});
+  return parse_config(text, path);
+}
+
+std::vector<std::string> config_keys() {
+  Config config;
+  std::vector<std::string> out;
+  for (const ConfigKey& key : config_key_table(config)) out.push_back(key.path());
+  return out;
+}
+
+SocketAddress peer_bind_address(const Config& config) {
+  const auto address = parse_ip(config.peer.listen, config.peer.port);
+  check(address.has_value(), "peer.listen was checked");
+  return *address;
+}
+
+SocketAddress peer_advertised_address(const Config& config) {
+  if (config.peer.advertise.empty()) return peer_bind_address(config);
+  const auto address = parse_address(config.peer.advertise);
+  check(address.has_value(), "peer.advertise was checked");
+  return *address;
+}
+
+std::vector<SocketAddress> peer_addresses(const Config& config) {
+  std::vector<SocketAddress> out;
+  for (const std::string& text : config.peer.peers) {
+    const auto address = parse_address(text);
+    check(address.has_value(), "peer.peers were checked");
+    if (std::find(out.begin(), out.end(), *address) == out.end()) out.push_back(*address);
+  }
+  return out;
+}
+
+std::string node_name(const Config& config) {
+  return config.node.name.empty() ? host_name() : config.node.name;
+}
+
+std::string cluster_key_path(const Config& config) {
+  if (!config.cluster.key_file.empty()) return config.cluster.key_file;
+  if (const char* credentials = std::getenv("CREDENTIALS_DIRECTORY")) {
+    const std::string path = std::string(credentials) + "/cluster.key";
+    if (::access(path.c_str(), F_OK) == 0) return path;
+  }
+  return "/etc/knit/cluster.key";
+}
+
+}  // namespace knit

@@ -1,0 +1,99 @@
+// What knitd can be told, and how it is read from TOML. configs/knit.toml explains each key to its
+// user; a test keeps that file and this one equal.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "base/types.h"
+#include "daemon/address.h"
+
+namespace knit {
+
+constexpr std::string_view default_config_path = "/etc/knit/knit.toml";
+
+struct Config {
+  struct Node {
+    std::string name;  // Empty: the host's name.
+    std::string data_directory = "/var/lib/knit";
+    bool operator==(const Node&) const = default;
+  } node;
+  struct Cluster {
+    std::string key_file;  // Empty: see cluster_key_path().
+    bool operator==(const Cluster&) const = default;
+  } cluster;
+  struct Client {
+    std::vector<std::string> listen{"127.0.0.1"};
+    std::uint16_t port = 6399;
+    std::string unix_socket = "/run/knit/knit.sock";
+    unsigned unix_socket_mode = 0770;
+    std::string password;  // After loading: also what password_file held.
+    std::string password_file;
+    bool protected_mode = true;
+    std::size_t clients_max = 10'000;
+    std::size_t output_bytes_max = std::size_t{256} << 20;
+    bool operator==(const Client&) const = default;
+  } client;
+  struct Peer {
+    std::string listen = "127.0.0.1";
+    std::uint16_t port = 7399;
+    std::string advertise;  // Empty: what is listened on.
+    std::vector<std::string> peers;
+    Millis timeout{5000};
+    bool operator==(const Peer&) const = default;
+  } peer;
+  struct Store {
+    std::size_t map_bytes = std::size_t{1} << 40;  // To be rounded up to whole pages.
+    std::size_t pending_bytes_max = std::size_t{256} << 20;
+    std::size_t disk_reserve_bytes = std::size_t{16} << 20;
+    std::size_t log_entries_max = 1'000'000;
+    bool operator==(const Store&) const = default;
+  } store;
+  struct Clock {
+    Millis max_ahead{500};
+    bool operator==(const Clock&) const = default;
+  } clock;
+  struct AntiEntropy {
+    Millis interval{600'000};
+    Millis deadline{10'000};
+    std::size_t sessions_max = 4;
+    Millis status_interval{1000};
+    bool operator==(const AntiEntropy&) const = default;
+  } anti_entropy;
+  struct Log {
+    std::string level = "info";
+    std::string target = "stderr";
+    bool operator==(const Log&) const = default;
+  } log;
+  struct Debug {
+    bool commands = false;
+    bool operator==(const Debug&) const = default;
+  } debug;
+
+  bool operator==(const Config&) const = default;
+};
+
+// One line each: "file:line: section.key: what was expected". Never empty.
+using ConfigErrors = std::vector<std::string>;
+
+tl::expected<Config, ConfigErrors> load_config(const std::string& path);
+// As load_config(), of a text that is called `path` in errors. Reads client.password_file.
+tl::expected<Config, ConfigErrors> parse_config(std::string_view text, const std::string& path);
+
+// "section.key" of every key that can be set.
+std::vector<std::string> config_keys();
+
+// What follows from a loaded config.
+SocketAddress peer_bind_address(const Config& config);
+SocketAddress peer_advertised_address(const Config& config);
+std::vector<SocketAddress> peer_addresses(const Config& config);
+std::string node_name(const Config& config);
+// cluster.key_file; else cluster.key among the credentials that systemd hands to its services; else
+// /etc/knit/cluster.key.
+std::string cluster_key_path(const Config& config);
+
+}  // namespace knit

@@ -1,0 +1,267 @@
+#include "daemon/daemon.h"
+
+#include <sodium.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+
+#include "base/check.h"
+#include "daemon/log.h"
+#include "daemon/service_manager.h"
+#include "store/cluster_key.h"
+
+namespace knit {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Millis space_interval{1000};
+constexpr const char* undone_reply =
+    "MISCONF The disk is full: this write was undone. Free some space; reads go on meanwhile.";
+
+std::uint64_t random_id() {
+  std::uint64_t id = 0;
+  while (id == 0) randombytes_buf(&id, sizeof id);
+  return id;
+}
+
+// A few times a status interval: what is due is then at most that late.
+Millis tick_interval(const Config& config) {
+  return std::clamp<Millis>(config.anti_entropy.status_interval / 4, 20ms, 250ms);
+}
+
+std::uint64_t whole_pages(std::uint64_t bytes) {
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
+LogLevel to_log_level(Notice::Level level) {
+  switch (level) {
+    case Notice::Level::debug: return LogLevel::debug;
+    case Notice::Level::info: return LogLevel::info;
+    case Notice::Level::warning: return LogLevel::warning;
+    case Notice::Level::error: return LogLevel::error;
+  }
+  return LogLevel::error;
+}
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+
+}  // namespace
+
+Daemon::Daemon(Config config, std::string version)
+    : config_(std::move(config)),
+      version_(std::move(version)),
+      commit_ended_(loop_, [this] { on_commit(); }),
+      tick_(loop_, [this] { on_tick(); }),
+      alive_(loop_, notify_alive),
+      stop_timer_(loop_, [this] { end_stop(1); }),
+      work_(loop_, [this] { on_work(); }),
+      before_wait_(loop_, [this] { end_turn(); }),
+      terminate_(loop_, SIGTERM, [this] { begin_stop(); }),
+      interrupt_(loop_, SIGINT, [this] { begin_stop(); }) {}
+
+Daemon::~Daemon() {
+  // The batch that is being written belongs to the store, which goes before the disk.
+  if (disk_) disk_->wait_for_commit();
+}
+
+Result<std::unique_ptr<Daemon>> Daemon::start(Config config, std::string version) {
+  if (sodium_init() < 0) return fail(ErrorCode::io, "libsodium cannot be initialised");
+  std::signal(SIGPIPE, SIG_IGN);  // A peer that went away is an error of write().
+  std::signal(SIGHUP, SIG_IGN);   // A closed terminal is no reason to stop.
+  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(version)));
+  if (auto opened = daemon->open(); !opened) return tl::unexpected(opened.error());
+  return daemon;
+}
+
+Result<void> Daemon::open() {
+  if (auto opened = open_store(); !opened) return opened;
+  make_node();
+  if (auto listening = listen(); !listening) return listening;
+  start_timers();
+  return {};
+}
+
+Result<void> Daemon::open_store() {
+  auto cluster = read_cluster_key(cluster_key_path(config_));
+  if (!cluster) {
+    const bool absent = cluster.error().code == ErrorCode::not_found;
+    return fail(cluster.error().code,
+                cluster.error().message + (absent ? "; make one with: knit cluster new" : ""));
+  }
+  LmdbOptions lmdb;
+  lmdb.directory = config_.node.data_directory;
+  lmdb.map_bytes = whole_pages(config_.store.map_bytes);
+  auto disk = LmdbStore::open(lmdb, [this] { commit_ended_.wake(); });
+  if (!disk) return tl::unexpected(disk.error());
+  disk_ = std::move(*disk);
+
+  StoreOptions options;
+  options.cluster = std::move(*cluster);
+  options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
+  options.clock_max_ahead = config_.clock.max_ahead;
+  options.log_entries_max = config_.store.log_entries_max;
+  options.disk_reserve_bytes = config_.store.disk_reserve_bytes;
+  auto store = Store::open(*disk_, journal_, std::move(options));
+  if (!store) return tl::unexpected(store.error());
+  store_ = std::move(*store);
+  return {};
+}
+
+void Daemon::make_node() {
+  NodeOptions options;
+  options.name = node_name(config_);
+  options.address = to_string(peer_advertised_address(config_));
+  options.version = version_;
+  for (const SocketAddress& address : peer_addresses(config_)) options.peers.push_back(to_string(address));
+  options.status_interval = config_.anti_entropy.status_interval;
+  options.exchange_interval = config_.anti_entropy.interval;
+  options.exchange_deadline = config_.anti_entropy.deadline;
+  options.peer_timeout = config_.peer.timeout;
+  options.exchange_sessions_max = config_.anti_entropy.sessions_max;
+  node_ = std::make_unique<Node>(std::move(options), *store_, random_id());
+}
+
+RedisOptions Daemon::redis_options() const {
+  RedisOptions options;
+  options.addresses = config_.client.listen;
+  options.port = config_.client.port;
+  options.unix_socket = config_.client.unix_socket;
+  options.unix_socket_mode = config_.client.unix_socket_mode;
+  options.password = config_.client.password;
+  options.protected_mode = config_.client.protected_mode;
+  options.clients_max = config_.client.clients_max;
+  options.output_bytes_max = config_.client.output_bytes_max;
+  options.pending_bytes_max = config_.store.pending_bytes_max;
+  options.debug_commands = config_.debug.commands;
+  options.version = version_;
+  options.parameters = {{"dir", config_.node.data_directory}, {"loglevel", config_.log.level}};
+  return options;
+}
+
+Result<void> Daemon::listen() {
+  const auto tell_time = [this] { return now(); };
+  const auto take = [this](Outbox& out) { deliver(out); };
+  PeerTransportOptions peers;
+  peers.listen = peer_bind_address(config_);
+  peers.peers = [addresses = peer_addresses(config_)] { return addresses; };
+  peers.timeout = config_.peer.timeout;
+  peers.seed = random_id();
+  transport_ = std::make_unique<PeerTransport>(loop_.get(), std::move(peers), *node_,
+                                               PeerTransport::Hooks{tell_time, take});
+  redis_ = std::make_unique<RedisServer>(loop_.get(), redis_options(), *node_,
+                                         RedisServer::Hooks{tell_time, take});
+  if (auto listening = transport_->listen(); !listening) return listening;
+  return redis_->listen();
+}
+
+void Daemon::start_timers() {
+  store_->refresh_space();
+  tick_.repeat(tick_interval(config_));
+  if (const auto every = alive_interval()) alive_.repeat(*every);
+}
+
+int Daemon::run() {
+  const std::string who = node_name(config_) + " (" + to_string(store_->identity().node) + ") of cluster " +
+                          store_->cluster().name;
+  log_info("knitd " + version_ + ": " + who + ", data in " + config_.node.data_directory + ", peers on " +
+           to_string(peer_bind_address(config_)) + ", " + std::to_string(peer_addresses(config_).size()) +
+           " configured");
+  notify_ready(who);
+  loop_.run();
+  log_info("stopped");
+  return status_;
+}
+
+Now Daemon::now() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  const auto millis = std::chrono::duration_cast<Millis>(wall).count();
+  return {WallTime{static_cast<std::uint64_t>(std::max<Millis::rep>(millis, 0))},
+          Millis(uv_now(loop_.get()))};
+}
+
+void Daemon::deliver(Outbox& out) {
+  const auto one = Overloaded{
+      [&](Send& send) { transport_->send(std::move(send)); },
+      [&](CloseLink& close) { transport_->close(close); },
+      [&](Notice& notice) { log(to_log_level(notice.level), notice.text); },
+      [&](JobDone& done) { redis_->on_job_done(done); },
+  };
+  for (Output& output : std::exchange(out, {})) std::visit(one, output);
+}
+
+void Daemon::on_tick() {
+  if (stopping_) return;
+  const Now time = now();
+  if (time.steady >= next_space_check_) {
+    next_space_check_ = time.steady + space_interval;
+    store_->refresh_space();
+  }
+  Outbox out;
+  node_->on_tick(time, out);
+  deliver(out);
+  transport_->on_tick();
+}
+
+void Daemon::on_work() {
+  Outbox out;
+  node_->work(out);
+  deliver(out);
+}
+
+void Daemon::on_commit() {
+  const auto result = disk_->take_commit_result();
+  if (!result) return;
+  switch (store_->on_committed(*result)) {
+    case Store::CommitOutcome::committed: return;
+    case Store::CommitOutcome::undone: return on_undone(result->error());
+    case Store::CommitOutcome::broken:
+      log_error("the data directory cannot be written any more, ending: " + result->error().message);
+      std::_Exit(1);  // Nothing in this process may be trusted to be told to anybody.
+  }
+}
+
+void Daemon::on_undone(const Error& error) {
+  log_error("a commit failed, what it held was undone: " + error.message);
+  store_->refresh_space();
+  Outbox out;
+  node_->on_undone(now(), out);
+  deliver(out);
+  transport_->on_undone();
+  redis_->on_undone(undone_reply);
+}
+
+void Daemon::end_turn() {
+  store_->start_commit();
+  redis_->flush();
+  transport_->end_turn();
+  store_->end_reads();
+  work_.turn(!stopping_ && node_->has_work());
+  // What flush() answered may have been the last that was waited for; what it ran may have written.
+  if (stopping_ && redis_->idle() && !store_->committing() && !store_->start_commit()) end_stop(0);
+}
+
+void Daemon::begin_stop() {
+  if (std::exchange(stopping_, true)) return;
+  log_info("stopping");
+  notify_stopping();
+  redis_->stop_accepting();
+  transport_->stop();
+  stop_timer_.once(stop_deadline);
+}
+
+void Daemon::end_stop(int status) {
+  if (status != 0) log_warning("what was under way did not end in time");
+  status_ = status;
+  loop_.stop();
+}
+
+}  // namespace knit

@@ -1,0 +1,78 @@
+// One node as a process: the loop, the store on disk, the node, its peers and its clients. One thread,
+// besides the committer of the store.
+//
+// One turn of the loop: events come in and change the store; then, in end_turn(), a commit is begun if none
+// runs, what the last one made durable goes out to clients and peers, and snapshots are let go.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "daemon/config.h"
+#include "daemon/event_loop.h"
+#include "daemon/peer_transport.h"
+#include "daemon/redis/server.h"
+#include "node/node.h"
+#include "store/lmdb/lmdb_store.h"
+#include "store/store.h"
+
+namespace knit {
+
+constexpr Millis stop_deadline{10'000};
+
+class Daemon {
+ public:
+  // Takes the data directory, and listens. The error is one line for whoever starts it: the cluster key
+  // cannot be read, the directory is used or of another cluster, an address cannot be had.
+  static Result<std::unique_ptr<Daemon>> start(Config config, std::string version);
+  ~Daemon();
+
+  // Until SIGTERM or SIGINT. Answers the exit status: 0, or 1 if the stop took longer than stop_deadline.
+  // A disk that fails ends the process at once, with status 1: the supervisor restarts it.
+  int run();
+
+ private:
+  Daemon(Config config, std::string version);
+
+  Result<void> open();
+  Result<void> open_store();
+  void make_node();
+  Result<void> listen();
+  RedisOptions redis_options() const;
+  void start_timers();
+
+  Now now();
+  void deliver(Outbox& out);
+  void on_tick();
+  void on_work();
+  void on_commit();
+  void on_undone(const Error& error);
+  void end_turn();
+  void begin_stop();
+  void end_stop(int status);
+
+  Config config_;
+  std::string version_;
+  // What is below is destroyed upwards: the loop last, the committer before what wakes it.
+  EventLoop loop_;
+  Waker commit_ended_;
+  CommitJournal journal_;
+  std::unique_ptr<LmdbStore> disk_;
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<PeerTransport> transport_;
+  std::unique_ptr<RedisServer> redis_;
+  Timer tick_;
+  Timer alive_;
+  Timer stop_timer_;
+  WhenIdle work_;
+  BeforeWait before_wait_;
+  OnSignal terminate_;
+  OnSignal interrupt_;
+  Millis next_space_check_{};
+  bool stopping_ = false;
+  int status_ = 0;
+};
+
+}  // namespace knit

@@ -1,0 +1,436 @@
+#include "merkle/exchange_work.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "base/check.h"
+#include "crdt/row_body.h"
+
+namespace knit {
+
+namespace {
+
+using wire::Short;
+
+constexpr std::size_t list_up_to_rows = 32;  // A range with more is told by its children.
+constexpr Short short_mask = (Short{1} << (8 * wire::short_bytes)) - 1;
+
+bool contains(const std::vector<Short>& sorted, Short value) {
+  return std::binary_search(sorted.begin(), sorted.end(), value);
+}
+
+void sort_unique(std::vector<Short>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+template <class Part>
+void sort_by_prefix(std::vector<Part>& parts) {
+  std::sort(parts.begin(), parts.end(),
+            [](const Part& a, const Part& b) { return a.prefix.bits < b.prefix.bits; });
+}
+
+double share(const Prefix& prefix) { return std::ldexp(1.0, -4 * prefix.nibbles); }
+
+RowSummary summarise(const RegisterRow& row) {
+  RowSummary summary{row.version(), row.greatest_stamp(), Content::tombstone, 0};
+  if (const Sibling* winner = row.winner()) {
+    summary.content = winner->content;
+    summary.value_bytes = winner->value.size();
+  }
+  return summary;
+}
+
+RowSummary summarise(const wire::TaggedVersion& theirs) {
+  return {theirs.version, theirs.details->stamp, theirs.details->content, theirs.details->value_bytes};
+}
+
+// What a scan of rows found to be wrong, if anything.
+struct ScanError {
+  std::optional<Error> error;
+
+  template <class T>
+  bool failed(const Result<T>& result) {
+    if (!result && !error) error = result.error();
+    return !result;
+  }
+  Result<void> with(Result<void> visited) const {
+    if (visited && error) return tl::unexpected(*error);
+    return visited;
+  }
+};
+
+Result<wire::TaggedVersion> tagged_version(const RowView& row, Short tag, bool with_details) {
+  if (!with_details) {
+    auto version = decode_body_version(row.body);
+    if (!version) return tl::unexpected(std::move(version.error()));
+    return wire::TaggedVersion{tag, std::move(*version), std::nullopt};
+  }
+  const auto body = decode_body(row.body);
+  if (!body) return tl::unexpected(body.error());
+  const RowSummary summary = summarise(body->row);
+  return wire::TaggedVersion{
+      tag, summary.version,
+      wire::RowDetails{std::string(row.row_key), summary.stamp, summary.content, summary.value_bytes}};
+}
+
+}  // namespace
+
+SessionHashes::SessionHashes(const HashKeys& keys, std::uint64_t salt) {
+  std::string bytes;
+  ByteWriter(bytes).u64(salt);
+  const Uint128 hash = siphash128(bytes, keys.digest);
+  for (std::size_t i = 0; i < key_.size(); ++i) key_[i] = static_cast<std::uint8_t>(hash >> (8 * i));
+}
+
+Short SessionHashes::range(const Summary& summary) const {
+  std::string bytes;
+  ByteWriter out(bytes);
+  out.u128(summary.sum);
+  out.u64(summary.count);
+  return std::max<Short>(1, siphash64(bytes, key_) & short_mask);
+}
+
+Short SessionHashes::row(Uint128 digest) const {
+  std::string bytes;
+  ByteWriter(bytes).u128(digest);
+  return siphash64(bytes, key_) & short_mask;
+}
+
+Short SessionHashes::tag(std::string_view row_key) const { return siphash64(row_key, key_) & short_mask; }
+
+ExchangeWork::ExchangeWork(const Replica& replica, const ExchangeOptions& options, Role role,
+                           std::uint64_t salt)
+    : replica_(replica),
+      options_(options),
+      role_(role),
+      hashes_(replica.hash_keys(), salt),
+      empty_digest_(hashes_.range({})) {
+  options_.ranges_per_message = std::clamp<std::size_t>(options.ranges_per_message, 1, wire::ranges_max);
+}
+
+Result<Short> ExchangeWork::digest(const Prefix& prefix) const {
+  const auto summary = replica_.tree().summary(prefix.range());
+  if (!summary) return tl::unexpected(summary.error());
+  if (summary->count > 0) return hashes_.range(*summary);
+  // Rows that show nothing may still supersede what the peer shows: they make a range not empty.
+  bool any = false;
+  const auto visited = replica_.visit_rows(prefix.range(), {}, [&](const RowView&) {
+    any = true;
+    return false;
+  });
+  if (!visited) return tl::unexpected(visited.error());
+  return any ? empty_digest_ : Short{0};
+}
+
+Result<wire::Children> ExchangeWork::children(const Prefix& prefix) const {
+  wire::Children children{prefix, {}};
+  for (unsigned nibble = 0; nibble < 16; ++nibble) {
+    const auto child = digest(prefix.child(nibble));
+    if (!child) return tl::unexpected(child.error());
+    children.digests[nibble] = *child;
+  }
+  return children;
+}
+
+void ExchangeWork::compare(const Prefix& prefix) { push(Comparison{prefix, false}); }
+
+void ExchangeWork::push(Comparison comparison) {
+  over_limit_ = over_limit_ || compares_.size() >= options_.work_max;
+  if (!over_limit_) compares_.push_back(comparison);
+}
+
+void ExchangeWork::push(Shipment shipment) {
+  over_limit_ = over_limit_ || shipments_.size() >= options_.work_max;
+  if (!over_limit_) shipments_.push_back(std::move(shipment));
+}
+
+Result<void> ExchangeWork::answer(const wire::Turn& turn, wire::Turn& reply) {
+  version_rows_ = 0;
+  if (role_ != Role::repair && (!turn.wants.empty() || !turn.rows.empty())) {
+    return fail(ErrorCode::bad_input, "the peer ships rows although it was only to compare");
+  }
+  for (const wire::Versions& versions : turn.versions) {
+    if (auto done = on_versions(versions, reply); !done) return done;
+  }
+  lists_sent_.clear();
+  // Backwards: what is pushed last is worked on first, and positions shall ascend.
+  for (auto children = turn.children.rbegin(); children != turn.children.rend(); ++children) {
+    if (auto done = on_children(*children, reply); !done) return done;
+  }
+  for (const wire::List& list : turn.lists) {
+    if (auto done = on_list(list, reply); !done) return done;
+  }
+  for (const wire::Wants& wants : turn.wants) {
+    Shipment shipment{wants.prefix, wants.tags, {}};
+    sort_unique(shipment.tags);
+    push(std::move(shipment));
+  }
+  return {};
+}
+
+Result<void> ExchangeWork::on_children(const wire::Children& theirs, wire::Turn& reply) {
+  if (theirs.prefix.nibbles == Prefix::nibbles_max) {
+    return fail(ErrorCode::bad_input, "the peer divides a single position");
+  }
+  const auto mine = children(theirs.prefix);
+  if (!mine) return tl::unexpected(mine.error());
+  for (unsigned nibble = 16; nibble-- > 0;) {
+    settle(theirs.prefix.child(nibble), mine->digests[nibble], theirs.digests[nibble], reply);
+  }
+  return {};
+}
+
+void ExchangeWork::settle(const Prefix& prefix, Short mine, Short theirs, wire::Turn& reply) {
+  const auto shows_nothing = [&](Short digest) { return digest == 0 || digest == empty_digest_; };
+  if (mine == theirs || (shows_nothing(mine) && shows_nothing(theirs))) return;
+  if (role_ == Role::repair && theirs == 0) {
+    push(Shipment{prefix, {}, {}});
+  } else if (role_ == Role::repair && mine == 0) {
+    reply.wants.push_back({prefix, {}});
+  } else {
+    push(Comparison{prefix, false});
+  }
+}
+
+Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
+  std::vector<Short> theirs = list.rows;
+  sort_unique(theirs);
+  std::vector<Short> shared;
+  std::vector<wire::TaggedVersion> rows;
+  std::vector<wire::TaggedVersion> guards;  // Rows that show nothing.
+  ScanError scan;
+  const bool with_details = role_ == Role::compare;
+  auto visited = replica_.visit_rows(list.prefix.range(), {}, [&](const RowView& row) {
+    const Short digest = row.digest ? hashes_.row(*row.digest) : 0;
+    if (row.digest && contains(theirs, digest)) {
+      shared.push_back(digest);
+      return true;
+    }
+    auto version = tagged_version(row, hashes_.tag(row.row_key), with_details);
+    if (scan.failed(version)) return false;
+    (row.digest ? rows : guards).push_back(std::move(*version));
+    return rows.size() + guards.size() <= wire::version_rows_max;
+  });
+  if (auto done = scan.with(std::move(visited)); !done) return done;
+  if (rows.size() + guards.size() > wire::version_rows_max) {
+    push(Comparison{list.prefix, true});
+    return {};
+  }
+
+  sort_unique(shared);
+  wire::Versions answer{list.prefix, {}, std::move(rows)};
+  for (std::size_t i = 0; i < list.rows.size(); ++i) {
+    if (!contains(shared, list.rows[i])) answer.missing.push_back(static_cast<std::uint8_t>(i));
+  }
+  if (answer.missing.empty() && answer.rows.empty()) return {};
+  // A row that shows nothing only matters if it supersedes what the peer shows.
+  if (!answer.missing.empty()) {
+    answer.rows.insert(answer.rows.end(), std::make_move_iterator(guards.begin()),
+                       std::make_move_iterator(guards.end()));
+  }
+  // Who collects needs the peer's versions, not the peer ours. And one answer has its limit.
+  version_rows_ += answer.rows.size();
+  const bool full = !reply.versions.empty() && version_rows_ > list_up_to_rows * options_.ranges_per_message;
+  if (role_ == Role::collect || full) {
+    push(Comparison{list.prefix, false});
+  } else {
+    reply.versions.push_back(std::move(answer));
+  }
+  return {};
+}
+
+// What the peer has of the list that it answers, ascending.
+Result<std::vector<Short>> ExchangeWork::settled_by(const wire::Versions& versions) const {
+  const auto list =
+      std::lower_bound(lists_sent_.begin(), lists_sent_.end(), versions.prefix,
+                       [](const wire::List& l, const Prefix& wanted) { return l.prefix.bits < wanted.bits; });
+  if (list == lists_sent_.end() || list->prefix != versions.prefix) {
+    return fail(ErrorCode::bad_input, "the peer answers a list that was not sent");
+  }
+  std::vector<bool> missing(list->rows.size());
+  for (const std::uint8_t index : versions.missing) {
+    if (index >= missing.size())
+      return fail(ErrorCode::bad_input, "the peer lacks a row that was not listed");
+    missing[index] = true;
+  }
+  std::vector<Short> settled;
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (!missing[i]) settled.push_back(list->rows[i]);
+  }
+  sort_unique(settled);
+  return settled;
+}
+
+Result<void> ExchangeWork::on_versions(const wire::Versions& versions, wire::Turn& reply) {
+  const auto settled = settled_by(versions);
+  if (!settled) return tl::unexpected(settled.error());
+  if (role_ == Role::compare) return fail(ErrorCode::bad_input, "the peer answers instead of asking");
+  return role_ == Role::collect ? collect(versions, *settled) : decide(versions, *settled, reply);
+}
+
+Result<void> ExchangeWork::decide(const wire::Versions& versions, const std::vector<Short>& settled,
+                                  wire::Turn& reply) {
+  std::multimap<Short, const wire::TaggedVersion*> theirs;
+  for (const wire::TaggedVersion& row : versions.rows) theirs.emplace(row.tag, &row);
+  std::vector<Short> have;
+  std::vector<Short> ship;
+  std::vector<Short> want;
+  ScanError scan;
+  auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
+    if (row.digest && contains(settled, hashes_.row(*row.digest))) return true;
+    const Short tag = hashes_.tag(row.row_key);
+    const auto [first, last] = theirs.equal_range(tag);
+    if (first == last) {
+      if (row.digest) ship.push_back(tag);
+      return true;
+    }
+    const auto mine = decode_body_version(row.body);
+    if (scan.failed(mine)) return false;
+    have.push_back(tag);
+    for (auto other = first; other != last; ++other) {
+      if (has_news(*mine, other->second->version)) ship.push_back(tag);
+      if (has_news(other->second->version, *mine)) want.push_back(tag);
+    }
+    return true;
+  });
+  if (auto done = scan.with(std::move(visited)); !done) return done;
+  sort_unique(have);
+  for (const wire::TaggedVersion& row : versions.rows) {
+    if (!contains(have, row.tag) && !row.version.live.empty()) want.push_back(row.tag);
+  }
+  sort_unique(ship);
+  sort_unique(want);
+  if (!want.empty()) reply.wants.push_back({versions.prefix, std::move(want)});
+  if (!ship.empty()) push(Shipment{versions.prefix, std::move(ship), {}});
+  return {};
+}
+
+Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::vector<Short>& settled) {
+  std::map<std::string, Difference, std::less<>> found;
+  for (const wire::TaggedVersion& theirs : versions.rows) {
+    const auto& row_key = theirs.details->row_key;
+    if (!versions.prefix.range().contains(position_of(row_key))) {
+      return fail(ErrorCode::bad_input, "the peer names a row outside of its range");
+    }
+    if (theirs.version.live.empty()) continue;
+    const auto parts = parse_row_key(row_key);
+    const std::string key(parts && parts->inline_name ? parts->name : std::string_view{});
+    found[row_key] = {row_key, key, std::nullopt, summarise(theirs)};
+  }
+  ScanError scan;
+  auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
+    if (!row.digest || contains(settled, hashes_.row(*row.digest))) return true;
+    const auto body = decode_body(row.body);
+    if (scan.failed(body)) return false;
+    Difference& difference = found[std::string(row.row_key)];
+    difference.row_key = row.row_key;
+    difference.key = key_of(row.row_key, body->name);
+    difference.mine = summarise(body->row);
+    return true;
+  });
+  if (auto done = scan.with(std::move(visited)); !done) return done;
+  for (auto& [row_key, difference] : found) {
+    const auto& [mine, theirs] = std::tie(difference.mine, difference.theirs);
+    if (mine && theirs && mine->version.live == theirs->version.live) continue;  // Became equal meanwhile.
+    ++differences_found_;
+    if (differences_.size() < options_.differences_max) differences_.push_back(std::move(difference));
+  }
+  return {};
+}
+
+Result<void> ExchangeWork::fill(wire::Turn& reply, bool hold) {
+  // Rows that wait fill the memory that ranges were to be kept in: ship first.
+  for (std::size_t sent = 0; !compares_.empty() && !hold && !busy_shipping(); ++sent) {
+    if (sent == options_.ranges_per_message) break;
+    const Comparison next = compares_.back();
+    compares_.pop_back();
+    if (auto done = fill_range(next, reply); !done) return done;
+  }
+  sort_by_prefix(reply.children);
+  sort_by_prefix(reply.lists);
+  sort_by_prefix(reply.versions);
+  sort_by_prefix(reply.wants);
+  lists_sent_ = reply.lists;
+  return fill_rows(reply);
+}
+
+Result<void> ExchangeWork::fill_range(const Comparison& comparison, wire::Turn& reply) {
+  const Prefix& prefix = comparison.prefix;
+  const bool single = prefix.nibbles == Prefix::nibbles_max;
+  if (single && comparison.descend) {  // More rows at one position than any message may hold.
+    over_limit_ = true;
+    return {};
+  }
+  const auto summary = replica_.tree().summary(prefix.range());
+  if (!summary) return tl::unexpected(summary.error());
+  if (single || (summary->count <= list_up_to_rows && !comparison.descend)) return fill_list(prefix, reply);
+  auto digests = children(prefix);
+  if (!digests) return tl::unexpected(digests.error());
+  reply.children.push_back(std::move(*digests));
+  return {};
+}
+
+Result<void> ExchangeWork::fill_list(const Prefix& prefix, wire::Turn& reply) {
+  wire::List list{prefix, {}};
+  auto visited = replica_.visit_rows(prefix.range(), {}, [&](const RowView& row) {
+    if (row.digest) list.rows.push_back(hashes_.row(*row.digest));
+    return list.rows.size() <= wire::list_rows_max;
+  });
+  if (!visited) return visited;
+  over_limit_ = over_limit_ || list.rows.size() > wire::list_rows_max;
+  reply.lists.push_back(std::move(list));
+  return {};
+}
+
+Result<void> ExchangeWork::fill_rows(wire::Turn& reply) {
+  rows_.clear();
+  std::size_t bytes = 0;
+  while (!shipments_.empty()) {
+    const auto through = ship(shipments_.back(), bytes);
+    if (!through) return tl::unexpected(through.error());
+    if (!*through) break;
+    shipments_.pop_back();
+  }
+  for (const OwnedRow& row : rows_) reply.rows.push_back({row.row_key, row.body});
+  return {};
+}
+
+// Adds rows to rows_ as long as they fit; answers whether that was all of the shipment.
+Result<bool> ExchangeWork::ship(Shipment& shipment, std::size_t& bytes) {
+  bool through = true;
+  auto visited = replica_.visit_rows(shipment.prefix.range(), shipment.cursor, [&](const RowView& row) {
+    const bool wanted =
+        shipment.tags.empty() ? row.digest.has_value() : contains(shipment.tags, hashes_.tag(row.row_key));
+    if (!wanted) return true;
+    const std::size_t size = row.row_key.size() + row.body.size();
+    if (!rows_.empty() && (bytes + size > options_.row_bytes_per_message || rows_.size() == wire::rows_max)) {
+      shipment.cursor = row.row_key;
+      through = false;
+      return false;
+    }
+    bytes += size;
+    rows_.push_back({std::string(row.row_key), std::string(row.body)});
+    return true;
+  });
+  if (!visited) return tl::unexpected(std::move(visited.error()));
+  return through;
+}
+
+double ExchangeWork::remaining() const {
+  double sum = 0;
+  for (const Comparison& comparison : compares_) sum += share(comparison.prefix);
+  for (const Shipment& shipment : shipments_) {
+    const double whole = share(shipment.prefix);
+    if (shipment.cursor.empty()) {
+      sum += whole;
+      continue;
+    }
+    const Uint128 passed = position_of(shipment.cursor).number() - shipment.prefix.range().first.number();
+    sum += std::max(0.0, whole - std::ldexp(static_cast<double>(passed), -128));
+  }
+  return std::min(1.0, sum);
+}
+
+}  // namespace knit

@@ -1,0 +1,129 @@
+// The comparing half of an exchange: which ranges still have to be compared, which rows shipped, and
+// what is answered to what the peer says of its ranges. merkle/exchange.h owns one and does the rest:
+// turns, clocks, clears, the end.
+//
+// Why joining the peer's start clock is sound. Let S be the clock that a side took when its session
+// began. The effects of a dot on the rows only grow: whatever a row is later, it contains or supersedes
+// what it was. It remains to show that each of the sender's rows, as it was at some moment after S was
+// taken, has been merged at the receiver when the session ends.
+//  1. A range that is not settled is in exactly one place: on one side's stack, or in the message that
+//     is under way, where the receiver must settle it, answer it or put it on its own stack. So when both
+//     stacks are empty and the last message needs no answer, all ranges are settled.
+//  2. A range is settled without shipping only when a digest that one side took after its start equals
+//     the other's at a later moment: then each had all that the other had at its start.
+//  3. A list is a digest a row. A row of the lister is settled if what it *is now* was in the list and the
+//     peer has it. This is why the list is kept until it is answered: a row that changed in between is
+//     not what the peer said it has, and what it superseded may be covered by S, so it is compared as if
+//     it had not been listed. Each other row is compared by version with the peer's row of the same tag,
+//     or shipped if there is none, or asked for if there is only the peer's.
+//  4. What is to be shipped is read when it is shipped, so it is no older than what was decided about.
+//     A row that is gone by then was purged (the peer has it too) or cleared (the session ends).
+// A clear that is applied during the session takes rows away before the peer knows why; the owner watches
+// for that and ends the session without a join.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "merkle/exchange.h"
+#include "merkle/exchange_messages.h"
+#include "merkle/replica.h"
+
+namespace knit {
+
+// The short digests of one session.
+class SessionHashes {
+ public:
+  SessionHashes(const HashKeys& keys, std::uint64_t salt);
+
+  wire::Short range(const Summary& summary) const;  // Never 0, which stands for "nothing there".
+  wire::Short row(Uint128 digest) const;
+  wire::Short tag(std::string_view row_key) const;
+
+ private:
+  HashKey key_{};
+};
+
+// Memory: at most work_max ranges, and what one message holds.
+class ExchangeWork {
+ public:
+  enum class Role : std::uint8_t {
+    repair,
+    compare,  // only_compare, the side that is asked.
+    collect,  // only_compare, the side that lists the differences.
+  };
+
+  ExchangeWork(const Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt);
+
+  // The digests of the children of a range, as they are now.
+  Result<wire::Children> children(const Prefix& prefix) const;
+  // Puts a range on the stack.
+  void compare(const Prefix& prefix);
+
+  // Takes what the peer says, in `turn`, of its ranges; puts what must be said at once into `reply`.
+  // bad_input if the peer breaks the protocol.
+  Result<void> answer(const wire::Turn& turn, wire::Turn& reply);
+  // Fills up `reply` from the stack: ranges, unless the peer said hold, and rows.
+  Result<void> fill(wire::Turn& reply, bool hold);
+
+  bool idle() const { return compares_.empty() && shipments_.empty(); }
+  // True if there are enough rows to ship for more comparing to make no sense.
+  bool busy_shipping() const { return shipments_.size() > options_.ranges_per_message; }
+  bool over_limit() const { return over_limit_; }
+  double remaining() const;  // Of all positions, 0 to 1.
+
+  std::vector<Difference>& differences() { return differences_; }
+  const std::vector<Difference>& differences() const { return differences_; }
+  std::uint64_t differences_found() const { return differences_found_; }
+
+ private:
+  struct Comparison {
+    Prefix prefix;
+    bool descend{};  // Its rows are too many for one answer, although few of them have a digest.
+  };
+  struct Shipment {
+    Prefix prefix;
+    std::vector<wire::Short> tags;  // Ascending. Empty: all rows with a digest.
+    std::string cursor;             // The first row key that was not looked at.
+  };
+  struct OwnedRow {
+    std::string row_key;
+    std::string body;
+  };
+
+  Result<wire::Short> digest(const Prefix& prefix) const;
+  Result<void> on_children(const wire::Children& theirs, wire::Turn& reply);
+  void settle(const Prefix& prefix, wire::Short mine, wire::Short theirs, wire::Turn& reply);
+  Result<void> on_list(const wire::List& list, wire::Turn& reply);
+  Result<void> on_versions(const wire::Versions& versions, wire::Turn& reply);
+  Result<void> decide(const wire::Versions& versions, const std::vector<wire::Short>& settled,
+                      wire::Turn& reply);
+  Result<void> collect(const wire::Versions& versions, const std::vector<wire::Short>& settled);
+  Result<std::vector<wire::Short>> settled_by(const wire::Versions& versions) const;
+  void push(Comparison comparison);
+  void push(Shipment shipment);
+
+  Result<void> fill_range(const Comparison& comparison, wire::Turn& reply);
+  Result<void> fill_list(const Prefix& prefix, wire::Turn& reply);
+  Result<void> fill_rows(wire::Turn& reply);
+  Result<bool> ship(Shipment& shipment, std::size_t& bytes);
+
+  const Replica& replica_;
+  ExchangeOptions options_;
+  Role role_;
+  SessionHashes hashes_;
+  wire::Short empty_digest_;  // Of a range without digests that is not without rows.
+  std::vector<Comparison> compares_;
+  std::vector<Shipment> shipments_;
+  std::vector<wire::List> lists_sent_;  // In the last message, by prefix.
+  std::vector<OwnedRow> rows_;          // What the reply's views point to.
+  std::size_t version_rows_ = 0;        // In the reply.
+  bool over_limit_ = false;
+  std::vector<Difference> differences_;
+  std::uint64_t differences_found_ = 0;
+};
+
+}  // namespace knit

@@ -1,0 +1,39 @@
+// The cluster key file: how a node without peers learns which cluster it belongs to. Made once by
+// `knit cluster new`, carried to every host by hand, read by knitd at each start.
+//
+//   # Comments and empty lines are skipped. The format comes first.
+//   format = 1
+//   name = prod
+//   id = 32 hex digits
+//   position_key = 32 hex digits
+//   digest_key = 32 hex digits
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "store/identity.h"
+
+namespace knit {
+
+constexpr std::size_t cluster_name_bytes_max = 64;
+
+// Letters, digits, '.', '_' and '-', at most cluster_name_bytes_max of them, at least one.
+bool is_cluster_name(std::string_view name);
+
+// A cluster with a fresh id and fresh keys. Requires: is_cluster_name(name).
+ClusterIdentity new_cluster(std::string name);
+
+// Creates `path`, readable by its owner alone, and syncs it. refused: it exists already, or the name
+// is not a cluster name. io: the message names the path; nothing is left behind.
+Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& cluster);
+
+// not_found; io; refused: others may read the file; wrong_format: written by a newer knit;
+// bad_input: a field is unknown, missing, doubled or malformed, with the file and the line.
+//
+// A file that others may read is refused, but for one form: a file of root's that our group may only
+// read, while we are not root ourselves. That is how systemd shows a credential to a service.
+Result<ClusterIdentity> read_cluster_key(const std::string& path);
+
+}  // namespace knit

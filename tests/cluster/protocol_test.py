@@ -1,0 +1,95 @@
+"""RESP2 and RESP3, TCP and UNIX sockets, passwords, by clients that others wrote."""
+
+import subprocess
+import unittest
+
+import redis
+
+from harness import CLIENT_PORT, SLOWNESS, Cluster
+
+
+class ProtocolTest(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster("alpha"))
+        self.alpha = self.cluster.nodes[0]
+
+    def cli(self, *arguments, stdin=None):
+        command = ["redis-cli", "-h", self.alpha.host, "-p", str(CLIENT_PORT), *arguments]
+        done = subprocess.run(command, input=stdin, capture_output=True, timeout=20 * SLOWNESS)
+        return done.stdout.decode(errors="replace")
+
+    def test_resp3_has_maps_and_nulls(self):
+        self.alpha.start()
+        self.assertIn('3# "proto" => (integer) 3', self.cli("-3", "--no-raw", "hello"))
+        self.assertIn('"node" => ', self.cli("-3", "--no-raw", "KNIT", "STATUS"))
+        self.assertEqual(self.cli("-3", "--no-raw", "get", "missing"), "(nil)\n")
+        self.assertEqual(self.cli("-3", "set", "key", "value"), "OK\n")
+        self.assertEqual(self.cli("-3", "get", "key"), "value\n")
+
+    def test_pipelined_commands_are_answered_in_order(self):
+        self.alpha.start()
+        with self.alpha.client().pipeline(transaction=False) as pipeline:
+            for number in range(1000):
+                pipeline.set(f"key{number % 10}", number)
+                pipeline.get(f"key{number % 10}")
+            answers = pipeline.execute()
+        self.assertEqual(answers[1::2], [b"%d" % number for number in range(1000)])
+
+    def test_pipe_mode_loads_in_bulk(self):
+        self.alpha.start()
+        commands = b"".join(b"*3\r\n$3\r\nSET\r\n$4\r\n%04d\r\n$5\r\nvalue\r\n" % n for n in range(5000))
+        self.assertIn("errors: 0, replies: 5000", self.cli("--pipe", stdin=commands))
+        self.assertEqual(self.alpha.client().dbsize(), 5000)
+
+    def test_inline_commands(self):
+        self.alpha.start()
+        with self.alpha.connect() as connection:
+            connection.sendall(b'SET "a key" \'a value\'\r\nGET "a key"\n')
+            stream = connection.makefile("rb")
+            self.assertEqual([stream.readline() for _ in range(3)], [b"+OK\r\n", b"$7\r\n", b"a value\r\n"])
+
+    def test_the_unix_socket_serves_too(self):
+        self.alpha.start()
+        client = redis.Redis(unix_socket_path=self.alpha.socket_path)
+        client.set("key", "value")
+        self.assertEqual(self.alpha.client().get("key"), b"value")
+
+    def test_scan_shows_each_key_once(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        client.mset({f"key{number}": "value" for number in range(3000)})
+        keys = list(client.scan_iter(count=7))
+        self.assertEqual(len(keys), 3000)
+        self.assertEqual(len(set(keys)), 3000)
+        self.assertEqual(len(list(client.scan_iter(match="key29*"))), 111)
+
+    def test_errors_are_worded_as_redis_words_them(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        for arguments, text in ((("NONSENSE",), "unknown command 'NONSENSE'"),
+                                (("GET",), "wrong number of arguments for 'get' command"),
+                                (("SET", "k", "v", "EX", "x"), "value is not an integer or out of range"),
+                                (("SET", "k", "v", "NX", "XX"), "syntax error"),
+                                (("SET", "k", "v", "EX", "0"), "invalid expire time in 'set' command")):
+            with self.assertRaisesRegex(redis.ResponseError, text):
+                client.execute_command(*arguments)
+
+    def test_without_the_password_nothing_is_told(self):
+        self.alpha.config["client"]["password"] = "hush"
+        self.alpha.start()
+        self.assertTrue(self.alpha.client(password="hush").ping())
+        with self.assertRaises(redis.AuthenticationError):
+            self.alpha.client().get("key")
+        with self.assertRaises(redis.RedisError):
+            self.alpha.client(password="wrong").ping()
+        self.assertEqual(self.alpha.knit("status").returncode, 4)
+
+    def test_debug_commands_are_off_unless_the_config_says_so(self):
+        self.alpha.config["debug"]["commands"] = False
+        self.alpha.start()
+        with self.assertRaises(redis.ResponseError):
+            self.alpha.isolate()
+
+
+if __name__ == "__main__":
+    unittest.main()

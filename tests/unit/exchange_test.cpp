@@ -1,0 +1,641 @@
+#include "merkle/exchange.h"
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <random>
+
+#include "map_replica.h"
+
+using namespace knit;
+
+namespace {
+
+constexpr WallTime now{1'000'000};
+using Outcome = Exchange::Outcome;
+using Random = std::mt19937_64;
+
+struct Session {
+  std::unique_ptr<Exchange> initiator;
+  std::unique_ptr<Exchange> responder;
+  std::vector<std::string> messages;  // In turn, the initiator's first.
+  std::optional<Error> error;
+};
+
+struct SessionOptions {
+  ExchangeOptions initiator;
+  ExchangeOptions responder;
+  bool expect_difference = true;
+  std::uint64_t salt = 42;
+  std::function<void()> between = [] {};  // Before each message is delivered.
+  std::function<void(std::size_t, std::string&)> damage = [](std::size_t, std::string&) {};
+  std::size_t messages_max = 100'000;
+};
+
+Session run(Replica& a, Replica& b, const SessionOptions& options = {}) {
+  Session session{Exchange::initiate(a, options.initiator, options.salt, options.expect_difference),
+                  Exchange::respond(b, options.responder),
+                  {},
+                  {}};
+  std::optional<std::string> message = session.initiator->open(now);
+  bool to_responder = true;
+  while (message && session.messages.size() < options.messages_max) {
+    options.damage(session.messages.size(), *message);
+    session.messages.push_back(*message);
+    options.between();
+    Exchange& receiver = to_responder ? *session.responder : *session.initiator;
+    if (receiver.finished()) break;
+    auto reply = receiver.on_message(*message, now);
+    if (!reply) {
+      session.error = reply.error();
+      break;
+    }
+    message = std::move(*reply);
+    to_responder = !to_responder;
+  }
+  return session;
+}
+
+using Digests = std::map<std::string, Uint128>;
+
+Digests digests(const MapReplica& replica) {
+  Digests digests;
+  for (const auto& [row_key, row] : replica.rows()) {
+    if (const auto digest = replica.digest_of(row_key)) digests[row_key] = *digest;
+  }
+  return digests;
+}
+
+Summary sum(const Digests& digests) {
+  Summary sum;
+  for (const auto& [row_key, digest] : digests) sum += Summary{digest, 1};
+  return sum;
+}
+
+bool tree_is_true(const MapReplica& replica) { return replica.tree().total() == sum(digests(replica)); }
+
+std::string key(std::uint64_t number) { return "key:" + std::to_string(number); }
+
+void send_row(const MapReplica& from, MapReplica& to, const std::string& row_key) {
+  const auto row = from.rows().find(row_key);
+  if (row == from.rows().end()) return;
+  REQUIRE(to.merge_row(row_key, encode_body({}, row->second), now));
+}
+
+// One write of any kind at `replica`.
+void write_something(MapReplica& replica, Random& random, std::uint64_t keys) {
+  const std::string name = key(random() % keys);
+  switch (random() % 6) {
+    case 0: replica.remove(name); break;
+    case 1: replica.raise_expiry(name, {random() % 1'000'000'000}); break;
+    case 2: replica.write(name, "expires", Content::value, {random() % 1'000'000}); break;
+    default: replica.write(name, std::string(random() % 50, 'v')); break;
+  }
+}
+
+// Two replicas with a common past and a time apart, in which some rows leaked from one to the other.
+void drift(MapReplica& a, MapReplica& b, Random& random, std::uint64_t keys, int writes) {
+  for (int i = 0; i < writes; ++i) {
+    write_something(random() % 2 == 0 ? a : b, random, keys);
+    if (random() % 3 == 0) send_row(a, b, string_row_key(key(random() % keys), a.hash_keys()));
+    if (random() % 3 == 0) send_row(b, a, string_row_key(key(random() % keys), a.hash_keys()));
+  }
+}
+
+// A row whose siblings are all superseded, by something that left nothing else behind.
+void make_guard(const MapReplica& of, MapReplica& at, const std::string& row_key) {
+  const auto row = of.rows().find(row_key);
+  if (row == of.rows().end()) return;
+  RegisterRow guard = row->second;
+  VersionVector covered;
+  for (const Sibling& sibling : guard.siblings()) covered.add(sibling.dot);
+  guard.apply_clear(covered);
+  REQUIRE(at.merge_row(row_key, encode_body({}, guard), now));
+}
+
+void require_equal(const MapReplica& a, const MapReplica& b) {
+  REQUIRE((digests(a) == digests(b)));
+  REQUIRE((a.root() == b.root()));
+  REQUIRE((a.clock() == b.clock()));
+  REQUIRE(tree_is_true(a));
+  REQUIRE(tree_is_true(b));
+}
+
+// Runs sessions until none is cut short by a clear.
+Session run_to_end(MapReplica& a, MapReplica& b, const SessionOptions& options = {}) {
+  for (int attempt = 0;; ++attempt) {
+    REQUIRE(attempt < 4);
+    Session session = run(a, b, options);
+    REQUIRE_FALSE(session.error);
+    REQUIRE(session.initiator->finished());
+    REQUIRE(session.responder->finished());
+    REQUIRE(session.initiator->outcome() == session.responder->outcome());
+    if (session.initiator->outcome() != Outcome::cleared) return session;
+    a.build_tree();
+    b.build_tree();
+  }
+}
+
+std::uint64_t rows_in_vain(const Session& session) {
+  std::uint64_t rows = 0;
+  for (const Exchange* side : {session.initiator.get(), session.responder.get()}) {
+    rows += side->stats().rows_received - side->stats().rows_changed;
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("two replicas that are equal say so in 64 bytes each") {
+  MapReplica a({1});
+  MapReplica b({2});
+  Random random(1);
+  drift(a, b, random, 100, 300);
+  run_to_end(a, b);
+  SessionOptions options;
+  options.expect_difference = false;
+  const Session session = run(a, b, options);
+  CHECK(session.initiator->outcome() == Outcome::equal);
+  CHECK(session.responder->outcome() == Outcome::equal);
+  CHECK(session.messages.size() == 2);
+  CHECK(session.messages[0].size() <= 64);
+  CHECK(session.messages[1].size() <= 64);
+}
+
+TEST_CASE("equal rows and different clocks take three messages and end with both clocks joined") {
+  MapReplica a({1});
+  MapReplica b({2});
+  a.write("k", "v");
+  a.write("k", "w");
+  send_row(a, b, string_row_key("k", a.hash_keys()));
+  REQUIRE((a.root() == b.root()));
+  REQUIRE_FALSE((a.clock() == b.clock()));
+  const Session session = run(a, b);
+  CHECK(session.messages.size() == 3);
+  CHECK(session.initiator->outcome() == Outcome::equal);
+  CHECK(session.responder->outcome() == Outcome::equal);
+  require_equal(a, b);
+}
+
+TEST_CASE("two replicas that exchange while nobody writes are equal afterwards") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    Random random(seed);
+    MapReplica a({1});
+    MapReplica b({2});
+    const std::uint64_t keys = 1 + random() % 400;
+    drift(a, b, random, keys, static_cast<int>(random() % 800));
+    for (std::uint64_t i = random() % 20; i > 0; --i) {
+      MapReplica& loser = random() % 2 == 0 ? a : b;
+      loser.lose(string_row_key(key(random() % keys), a.hash_keys()));
+    }
+    for (std::uint64_t i = random() % 20; i > 0; --i) {
+      const bool at_a = random() % 2 == 0;
+      make_guard(at_a ? b : a, at_a ? a : b, string_row_key(key(random() % keys), a.hash_keys()));
+    }
+    if (seed % 5 == 0) {
+      MapReplica& flushed = random() % 2 == 0 ? a : b;
+      flushed.flush_all();
+      flushed.build_tree();
+      drift(a, b, random, keys, 50);
+    }
+    SessionOptions options;
+    options.salt = seed;
+    options.expect_difference = seed % 2 == 0;
+    const Session session = run_to_end(a, b, options);
+    REQUIRE(session.initiator->progress() == 1);
+    require_equal(a, b);
+    REQUIRE(rows_in_vain(session) == 0);
+  }
+}
+
+TEST_CASE("an empty replica receives everything, and a full one answers an empty one") {
+  for (const bool empty_starts : {true, false}) {
+    MapReplica full({1});
+    MapReplica empty({2});
+    for (std::uint64_t i = 0; i < 3000; ++i) full.write(key(i), "value");
+    const Session session = empty_starts ? run_to_end(empty, full) : run_to_end(full, empty);
+    CHECK(session.initiator->outcome() == Outcome::repaired);
+    require_equal(full, empty);
+    CHECK(rows_in_vain(session) == 0);
+    CHECK(session.messages.size() <= 4);
+  }
+}
+
+TEST_CASE("small limits need more turns, not more luck") {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
+    INFO("seed " << seed);
+    Random random(seed);
+    MapReplica a({1});
+    MapReplica b({2});
+    drift(a, b, random, 500, 1500);
+    SessionOptions options;
+    options.initiator.ranges_per_message = 2;
+    options.initiator.row_bytes_per_message = 1;
+    options.responder.ranges_per_message = seed % 2 == 0 ? 3 : 1000;
+    options.responder.row_bytes_per_message = 100;
+    const Session session = run_to_end(a, b, options);
+    require_equal(a, b);
+    CHECK(rows_in_vain(session) == 0);
+  }
+}
+
+TEST_CASE("a session whose work outgrows its limit ends incomplete on both sides and joins no clock") {
+  MapReplica a({1});
+  MapReplica b({2});
+  Random random(3);
+  drift(a, b, random, 2000, 4000);
+  const Clock clock_a = a.clock();
+  const Clock clock_b = b.clock();
+  SessionOptions options;
+  options.responder.work_max = 5;
+  const Session session = run(a, b, options);
+  CHECK_FALSE(session.error);
+  CHECK(session.initiator->outcome() == Outcome::incomplete);
+  CHECK(session.responder->outcome() == Outcome::incomplete);
+  CHECK((a.clock() == clock_a));
+  CHECK((b.clock() == clock_b));
+}
+
+TEST_CASE("rows that show nothing supersede what the peer still shows") {
+  for (const bool guard_starts : {true, false}) {
+    for (const std::uint64_t guards : {1, 3, 700}) {
+      INFO(guards << " guards, they " << (guard_starts ? "start" : "answer"));
+      MapReplica a({1});
+      MapReplica b({2});
+      for (std::uint64_t i = 0; i < guards; ++i) {
+        b.write(key(i), "ghost");
+        make_guard(b, a, string_row_key(key(i), a.hash_keys()));
+      }
+      const Session session = guard_starts ? run_to_end(a, b) : run_to_end(b, a);
+      CHECK(digests(b).empty());
+      require_equal(a, b);
+      CHECK(rows_in_vain(session) == 0);
+    }
+  }
+}
+
+TEST_CASE("many rows that show nothing do not keep a few others from being compared") {
+  MapReplica a({1});
+  MapReplica b({2});
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    b.write(key(i), "ghost");
+    make_guard(b, a, string_row_key(key(i), a.hash_keys()));
+    make_guard(b, b, string_row_key(key(i), a.hash_keys()));
+  }
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    a.write("a" + key(i), "mine");
+    b.write("b" + key(i), "theirs");
+  }
+  run_to_end(a, b);
+  require_equal(a, b);
+  CHECK(digests(a).size() == 10);
+}
+
+TEST_CASE("a FLUSHALL is passed on instead of comparing, in both directions") {
+  for (const bool flushed_starts : {true, false}) {
+    MapReplica a({1});
+    MapReplica b({2});
+    for (std::uint64_t i = 0; i < 100; ++i) a.write(key(i), "v");
+    run_to_end(a, b);
+    a.flush_all();
+    a.build_tree();
+    const Session session = flushed_starts ? run(a, b) : run(b, a);
+    CHECK(session.messages.size() == 3);
+    CHECK(session.initiator->outcome() == Outcome::cleared);
+    CHECK(session.responder->outcome() == Outcome::cleared);
+    b.build_tree();
+    CHECK(b.rows().empty());
+    CHECK((a.root() == b.root()));
+  }
+}
+
+TEST_CASE("a FLUSHALL in the middle of a session ends it without a join") {
+  for (std::size_t at = 0; at < 4; ++at) {  // The initiator ends with its message 4.
+    INFO("before message " << at);
+    MapReplica a({1});
+    MapReplica b({2});
+    Random random(5);
+    drift(a, b, random, 500, 1000);
+    const Clock clock_b = b.clock();
+    std::size_t message = 0;
+    bool flushed = false;
+    SessionOptions options;
+    options.initiator.ranges_per_message = 10;
+    options.between = [&] {
+      if (message++ != at) return;
+      a.flush_all();
+      flushed = true;
+    };
+    const Session session = run(a, b, options);
+    REQUIRE_FALSE(session.error);
+    REQUIRE(flushed);
+    CHECK(session.initiator->finished());
+    CHECK(session.initiator->outcome() == Outcome::cleared);
+    CHECK(session.responder->outcome() == Outcome::cleared);
+    CHECK((b.clock() == clock_b));
+    a.build_tree();
+    b.build_tree();
+    run_to_end(a, b);
+    require_equal(a, b);
+  }
+}
+
+namespace {
+
+// Remembers every write, so that one can ask whether a clock promises too much.
+class History {
+ public:
+  void write(MapReplica& replica, Random& random, std::uint64_t keys) {
+    const std::string name = key(random() % keys);
+    if (random() % 5 == 0) {
+      replica.remove(name);
+    } else {
+      replica.write(name, "v");
+    }
+    const ActorId actor = replica.actor();
+    rows_[{actor, replica.clock().highest(actor)}] = string_row_key(name, replica.hash_keys());
+  }
+
+  // Invariant 2: what the clock covers is in the rows, itself or superseded.
+  bool clock_is_true(const MapReplica& replica) const {
+    for (const auto& [dot, row_key] : rows_) {
+      if (!replica.clock().covers(dot)) continue;
+      const auto row = replica.rows().find(row_key);
+      if (row == replica.rows().end()) return false;
+      const auto& siblings = row->second.siblings();
+      const bool live =
+          std::any_of(siblings.begin(), siblings.end(), [&](const Sibling& s) { return s.dot == dot; });
+      if (!live && !row->second.context().covers(dot)) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::map<Dot, std::string> rows_;
+};
+
+}  // namespace
+
+TEST_CASE("a clock never covers what is not in the rows, although both sides write meanwhile") {
+  int repaired = 0;
+  for (std::uint64_t seed = 1; seed <= 80; ++seed) {
+    INFO("seed " << seed);
+    Random random(seed);
+    MapReplica replicas[] = {MapReplica({1}), MapReplica({2}), MapReplica({3})};
+    History history;
+    const std::uint64_t keys = 1 + random() % 150;
+    const auto disturb = [&] {
+      for (std::uint64_t i = random() % 8; i > 0; --i) history.write(replicas[random() % 3], random, keys);
+      for (std::uint64_t i = random() % 4; i > 0; --i) {  // Rows stream between all of them.
+        const std::uint64_t from = random() % 3;
+        send_row(replicas[from], replicas[(from + 1 + random() % 2) % 3],
+                 string_row_key(key(random() % keys), test_hash_keys()));
+      }
+    };
+    for (int round = 0; round < 12; ++round) {
+      for (int i = 0; i < 20; ++i) disturb();
+      const std::uint64_t from = random() % 3;
+      SessionOptions options;
+      options.salt = random();
+      options.expect_difference = random() % 2 == 0;
+      options.between = disturb;
+      if (seed % 2 == 0) {
+        options.initiator.ranges_per_message = 3;
+        options.responder.row_bytes_per_message = 200;
+      }
+      const Session session = run(replicas[from], replicas[(from + 1 + random() % 2) % 3], options);
+      REQUIRE_FALSE(session.error);
+      REQUIRE(session.initiator->finished());
+      REQUIRE(session.responder->finished());
+      repaired += session.initiator->outcome() == Outcome::repaired;
+      for (const MapReplica& replica : replicas) {
+        REQUIRE(history.clock_is_true(replica));
+        REQUIRE(tree_is_true(replica));
+      }
+    }
+    run_to_end(replicas[0], replicas[1]);
+    run_to_end(replicas[1], replicas[2]);
+    run_to_end(replicas[2], replicas[0]);
+    require_equal(replicas[0], replicas[1]);
+    require_equal(replicas[1], replicas[2]);
+  }
+  CHECK(repaired > 500);
+}
+
+TEST_CASE("a comparison lists exactly what differs and changes nothing") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    INFO("seed " << seed);
+    Random random(seed);
+    MapReplica a({1});
+    MapReplica b({2});
+    const std::uint64_t keys = 1 + random() % 600;
+    if (seed != 1) drift(a, b, random, keys, static_cast<int>(random() % 2000));
+    if (seed == 2) a.flush_all(), a.build_tree();
+    if (seed > 20) {
+      MapReplica& longer = seed % 2 == 0 ? a : b;
+      for (std::uint64_t i = 0; i < 1000; ++i) longer.write("more" + key(i), "v");
+    }
+    const auto rows_a = a.rows();
+    const auto rows_b = b.rows();
+    const Clock clock_a = a.clock();
+    const Clock clock_b = b.clock();
+    std::map<std::string, int> expected;
+    for (const auto& [row_key, digest] : digests(a)) {
+      if (b.digest_of(row_key) != digest) expected[row_key] |= 1;
+    }
+    for (const auto& [row_key, digest] : digests(b)) {
+      if (a.digest_of(row_key) != digest) expected[row_key] |= 2;
+    }
+    SessionOptions options;
+    options.initiator.only_compare = true;
+    if (seed % 3 == 0) options.initiator.ranges_per_message = 3;
+    const Session session = run(a, b, options);
+    REQUIRE_FALSE(session.error);
+    REQUIRE(session.initiator->outcome() == Outcome::compared);
+    REQUIRE(session.responder->outcome() == Outcome::compared);
+    CHECK((a.rows() == rows_a && b.rows() == rows_b && a.clock() == clock_a && b.clock() == clock_b));
+    const auto& found = session.initiator->differences();
+    REQUIRE(found.size() == expected.size());
+    REQUIRE(session.initiator->differences_found() == expected.size());
+    for (const Difference& difference : found) {
+      REQUIRE(expected.contains(difference.row_key));
+      const int sides = (difference.mine ? 1 : 0) | (difference.theirs ? 2 : 0);
+      REQUIRE(sides == expected[difference.row_key]);
+      REQUIRE(string_row_key(difference.key, a.hash_keys()) == difference.row_key);
+      if (difference.mine) REQUIRE(difference.mine->version == a.rows().at(difference.row_key).version());
+      if (difference.theirs) {
+        const RegisterRow& row = b.rows().at(difference.row_key);
+        REQUIRE(difference.theirs->version == row.version());
+        REQUIRE(difference.theirs->stamp == row.greatest_stamp());
+        REQUIRE(difference.theirs->content == row.winner()->content);
+        REQUIRE(difference.theirs->value_bytes == row.winner()->value.size());
+      }
+    }
+  }
+}
+
+TEST_CASE("a comparison counts the differences beyond those it lists") {
+  MapReplica a({1});
+  MapReplica b({2});
+  for (std::uint64_t i = 0; i < 200; ++i) b.write(key(i), "v");
+  SessionOptions options;
+  options.initiator.only_compare = true;
+  options.initiator.differences_max = 50;
+  const Session session = run(a, b, options);
+  CHECK(session.initiator->differences().size() == 50);
+  CHECK(session.initiator->differences_found() == 200);
+}
+
+TEST_CASE("a side whose peer vanishes has whole rows, a true tree and its own clock") {
+  for (std::size_t messages = 0; messages < 9; ++messages) {
+    MapReplica a({1});
+    MapReplica b({2});
+    Random random(9);
+    drift(a, b, random, 800, 2000);
+    const Clock clock_a = a.clock();
+    const Clock clock_b = b.clock();
+    SessionOptions options;
+    options.messages_max = messages;
+    options.initiator.ranges_per_message = 100;
+    const Session session = run(a, b, options);
+    CHECK(tree_is_true(a));
+    CHECK(tree_is_true(b));
+    if (!session.initiator->finished()) CHECK((a.clock() == clock_a));
+    if (!session.responder->finished()) CHECK((b.clock() == clock_b));
+    run_to_end(a, b);
+    require_equal(a, b);
+  }
+}
+
+TEST_CASE("rows that cannot be read end the session with that error") {
+  MapReplica a({1});
+  MapReplica b({2});
+  Random random(9);
+  drift(a, b, random, 100, 300);
+  SessionOptions options;
+  options.between = [&] { b.fail_reads = true; };
+  const Session session = run(a, b, options);
+  REQUIRE(session.error);
+  CHECK(session.error->code == ErrorCode::io);
+  CHECK(session.responder->outcome() == Outcome::incomplete);
+}
+
+namespace {
+
+// Plays a session in which one message is damaged. Whatever it has become, both sides stay whole.
+void play_damaged(std::uint64_t world, bool only_compare, const SessionOptions& damaged) {
+  MapReplica a({1});
+  MapReplica b({2});
+  Random random(world);
+  drift(a, b, random, 60, 200);
+  SessionOptions options = damaged;
+  options.initiator.only_compare = only_compare;
+  options.initiator.ranges_per_message = 4;
+  options.messages_max = 2000;
+  const Session session = run(a, b, options);
+  REQUIRE(session.messages.size() < options.messages_max);
+  REQUIRE(tree_is_true(a));
+  REQUIRE(tree_is_true(b));
+}
+
+}  // namespace
+
+TEST_CASE("a damaged message ends in an error or a session, never in a crash or a loop") {
+  for (const bool only_compare : {false, true}) {
+    MapReplica a({1});
+    MapReplica b({2});
+    Random world(1);
+    drift(a, b, world, 60, 200);
+    SessionOptions options;
+    options.initiator.only_compare = only_compare;
+    options.initiator.ranges_per_message = 4;
+    const auto recorded = run(a, b, options).messages;
+    REQUIRE(recorded.size() > 4);
+    Random random(2);
+    for (std::size_t message = 0; message < recorded.size(); ++message) {
+      const std::size_t size = recorded[message].size();
+      for (std::size_t keep = 0; keep < size; keep += 1 + size / 60) {
+        SessionOptions damaged;
+        damaged.damage = [&](std::size_t index, std::string& bytes) {
+          if (index == message) bytes.resize(std::min(bytes.size(), keep));
+        };
+        play_damaged(1, only_compare, damaged);
+      }
+      for (int flips = 0; flips < 60; ++flips) {
+        SessionOptions damaged;
+        damaged.damage = [&](std::size_t index, std::string& bytes) {
+          for (std::uint64_t i = random() % 4; i > 0 && index == message; --i) {
+            bytes[random() % bytes.size()] = static_cast<char>(random());
+          }
+        };
+        play_damaged(1, only_compare, damaged);
+      }
+    }
+  }
+}
+
+TEST_CASE("a truncated message is refused") {
+  MapReplica a({1});
+  MapReplica b({2});
+  Random world(1);
+  drift(a, b, world, 60, 200);
+  const std::string open = Exchange::initiate(a, {}, 1, true)->open(now);
+  for (std::size_t keep = 0; keep < open.size(); ++keep) {
+    auto responder = Exchange::respond(b, {});
+    const auto reply = responder->on_message(std::string_view(open).substr(0, keep), now);
+    REQUIRE_FALSE(reply);
+    CHECK(reply.error().code == ErrorCode::bad_input);
+    CHECK(responder->outcome() == Outcome::incomplete);
+  }
+}
+
+TEST_CASE("a peer that always has work and never does any is refused") {
+  MapReplica a({1});
+  MapReplica b({2});
+  a.write("k", "v");
+  auto initiator = Exchange::initiate(a, {}, 1, true);
+  initiator->open(now);
+  const std::string idle("\x02\x00\x00\xff\xff", 5);
+  REQUIRE(initiator->on_message(idle, now));
+  const auto second = initiator->on_message(idle, now);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("a peer that asks for everything, over and over, is refused in the end") {
+  MapReplica a({1});
+  for (std::uint64_t i = 0; i < 40; ++i) a.write(key(i), "v");
+  auto responder = Exchange::respond(a, {});
+  MapReplica b({2});
+  auto message = responder->on_message(Exchange::initiate(b, {}, 1, false)->open(now), now);
+  std::string circles("\x02\x00\x10\xff\xff\x80\x80\x01", 8);  // 2^14 times the children of something.
+  for (unsigned i = 0; i < 1U << 14; ++i) {
+    circles += '\x04';
+    circles += static_cast<char>(i >> 8);
+    circles += static_cast<char>(i);
+    circles += std::string(96, '\x01');
+  }
+  for (int turn = 0; message && turn < 100; ++turn) message = responder->on_message(circles, now);
+  REQUIRE_FALSE(message);
+  CHECK(message.error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("messages that have no place in a session are refused") {
+  MapReplica a({1});
+  MapReplica b({2});
+  a.write("k", "v");
+  const std::string open = Exchange::initiate(b, {}, 1, true)->open(now);
+  auto responder = Exchange::respond(a, {});
+  CHECK_FALSE(responder->on_message(std::string("\x02\x00\x01", 3), now));  // A turn before the opening.
+  responder = Exchange::respond(a, {});
+  REQUIRE(responder->on_message(open, now));
+  if (!responder->finished()) CHECK_FALSE(responder->on_message(open, now));
+  CHECK_FALSE(responder->on_message(open, now));  // It is over.
+  auto initiator = Exchange::initiate(a, {}, 1, true);
+  initiator->open(now);
+  CHECK_FALSE(initiator->on_message(open, now));
+  // Versions of a list that was not sent: flags, done | one part: root, nothing missing, no rows.
+  initiator = Exchange::initiate(a, {}, 1, true);
+  initiator->open(now);
+  CHECK_FALSE(initiator->on_message(std::string("\x02\x00\x41\x01\x00\x00\x00", 7), now));
+}
