@@ -63,6 +63,7 @@ const Command* find_command(std::string_view name) {
 
 std::span<const Command* const> subcommands_of(const Command& container) {
   const auto& table = all_commands();
+  if (!container.has(command_flag::container)) return {};
   const std::string prefix = std::string(container.name) + '|';
   const auto first = std::find_if(table.begin(), table.end(),
                                   [&](const Command* command) { return command->name.starts_with(prefix); });

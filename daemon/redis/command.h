@@ -23,8 +23,9 @@ constexpr std::uint32_t blocking = 1 << 5;
 constexpr std::uint32_t loading = 1 << 6;
 constexpr std::uint32_t stale = 1 << 7;
 constexpr std::uint32_t fast = 1 << 8;
-constexpr std::uint32_t no_auth = 1 << 9;  // Strangers may call it.
-constexpr std::uint32_t debug = 1 << 10;   // Exists only with debug commands switched on.
+constexpr std::uint32_t no_auth = 1 << 9;     // Strangers may call it.
+constexpr std::uint32_t debug = 1 << 10;      // Exists only with debug commands switched on.
+constexpr std::uint32_t container = 1 << 11;  // Has subcommands.
 }  // namespace command_flag
 
 using CommandHandler = void (*)(Call&);

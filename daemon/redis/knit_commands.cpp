@@ -137,7 +137,7 @@ using namespace command_flag;
 constexpr std::string_view group = "knit";
 
 constexpr Command table[] = {
-    {"knit", -2, 0, 0, 0, 0, group, "", "A container for commands about the cluster.", nullptr},
+    {"knit", -2, container, 0, 0, 0, group, "", "A container for commands about the cluster.", nullptr},
     {"knit|diff", -3, admin | blocking, 0, 0, 0, group, "peer [LIMIT count]",
      "Lists the keys in which a peer differs, and changes nothing.", diff},
     {"knit|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},

@@ -203,7 +203,7 @@ using namespace command_flag;
 constexpr std::string_view group = "server";
 
 constexpr Command table[] = {
-    {"command", -1, loading | stale, 0, 0, 0, group, "", "Describes all commands.", command_all},
+    {"command", -1, loading | stale | container, 0, 0, 0, group, "", "Describes all commands.", command_all},
     {"command|count", 2, loading | stale, 0, 0, 0, group, "", "Returns how many commands there are.",
      command_count},
     {"command|docs", -2, loading | stale, 0, 0, 0, group, "[command-name [command-name ...]]",
@@ -213,7 +213,8 @@ constexpr Command table[] = {
     {"command|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
     {"command|info", -2, loading | stale, 0, 0, 0, group, "[command-name [command-name ...]]",
      "Describes commands.", command_info},
-    {"config", -2, 0, 0, 0, 0, group, "", "A container for commands about the configuration.", nullptr},
+    {"config", -2, container, 0, 0, 0, group, "", "A container for commands about the configuration.",
+     nullptr},
     {"config|get", -3, admin | noscript | loading | stale, 0, 0, 0, group, "parameter [parameter ...]",
      "Returns parameters by glob patterns.", config_get},
     {"config|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},

@@ -46,7 +46,7 @@ struct Resolved {
 Resolved resolve(const RequestParser& request, bool debug_commands) {
   const Command* command = find_command(request[0]);
   if (command == nullptr) return {nullptr, unknown_command(request)};
-  if (request.size() > 1 && !subcommands_of(*command).empty()) {
+  if (request.size() > 1 && command->has(command_flag::container)) {
     const Command* subcommand = find_subcommand(*command, request[1]);
     const bool hidden = subcommand != nullptr && subcommand->has(command_flag::debug) && !debug_commands;
     if (subcommand == nullptr || hidden) return {nullptr, unknown_subcommand(*command, request[1])};
@@ -144,9 +144,13 @@ void Session::execute() {
   if (resolved.command == nullptr) return answer_error(resolved.error);
   last_command_ = resolved.command;
   server_.statistics.commands++;
+  const std::string& reply = output_.tail();  // Where it begins. Chunks stay where they are.
+  const std::size_t start = reply.size();
   Call call(*this, *resolved.command);
   resolved.command->handler(call);
-  if (!call.deferred()) output_.end_reply(call.saw());
+  if (call.deferred()) return;
+  if (reply.size() > start && reply[start] == '-') server_.statistics.error_replies++;
+  output_.end_reply(call.saw());
 }
 
 void Session::wait_for(JobWait wait) {
