@@ -1,5 +1,6 @@
 """Two daemons come to hold the same, whatever was written where and when."""
 
+import os
 import time
 import unittest
 
@@ -132,6 +133,18 @@ class LateJoinerTest(unittest.TestCase):
             beta.start()
             cluster.await_sync()
             self.assertEqual(beta.client().dbsize(), 5000)
+
+    def test_peers_may_speak_over_ipv6(self):
+        with Cluster("alpha", "beta") as cluster:
+            addresses = [f"[::1]:{20000 + os.getpid() % 20000 + number}" for number in range(2)]
+            for number, node in enumerate(cluster.nodes):
+                port = int(addresses[number].rsplit(":", 1)[1])
+                node.config["peer"].update(listen="::1", port=port, peers=[addresses[1 - number]])
+            cluster.start()
+            cluster.nodes[0].client().set("key", "value")
+            cluster.await_sync()
+            self.assertEqual(cluster.nodes[1].client().get("key"), b"value")
+            self.assertEqual(cluster.nodes[0].status()["peers"][0]["address"], addresses[1])
 
 
 if __name__ == "__main__":
