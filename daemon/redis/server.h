@@ -44,6 +44,7 @@ class RedisServer {
   RedisServer(uv_loop_t* loop, RedisOptions options, Node& node, Hooks hooks);
   ~RedisServer();  // Closes all clients.
 
+  // Requires: the process ignores SIGPIPE, so that a client that went away is an error of write().
   // Binds and listens. refused, with the address and what is wrong, if one cannot be had.
   Result<void> listen();
   void stop_accepting();  // For a shutdown: answers what was read, reads no more.
