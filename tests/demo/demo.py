@@ -9,7 +9,7 @@ import tempfile
 import time
 
 import catalogue
-from replicas import CLIENT_PORT, KNIT, Replicas, Trouble, require_free_ports
+from replicas import CLIENT_PORT, KNIT, Replicas, Trouble, require_free_ports, require_programs
 
 TTY = sys.stdout.isatty()
 SIBLINGS_SHOWN = 5
@@ -272,6 +272,7 @@ def main():
     signal.signal(signal.SIGINT, signal.default_int_handler)  # A shell's background job ignores it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        require_programs()
         with Replicas(tempfile.mkdtemp(prefix="knit-demo-")) as replicas:
             demonstrate(replicas, keep)
     except Trouble as trouble:

@@ -181,6 +181,12 @@ class Replicas:
         return time.monotonic() - began
 
 
+def require_programs():
+    for name in ("knit", "knitd"):
+        if not os.path.exists(os.path.join(BUILD, name)):
+            raise Trouble(f"{name} is not built in {BUILD}: run ./dev build")
+
+
 def require_free_ports():
     for number in (1, 2, 3):
         for port in (CLIENT_PORT, PEER_PORT):
