@@ -5,13 +5,19 @@
 
 namespace knit {
 
+namespace {
+
+bool ends_before(const Clock::Range& range, std::uint64_t sequence) { return range.last < sequence; }
+
+}  // namespace
+
 bool Clock::covers(Dot dot) const {
   const auto found = entries_.find(dot.actor);
   if (found == entries_.end() || dot.sequence == 0) return dot.sequence == 0;
   const Entry& entry = found->second;
   if (dot.sequence <= entry.base) return true;
-  return std::any_of(entry.above.begin(), entry.above.end(),
-                     [&](Range range) { return range.first <= dot.sequence && dot.sequence <= range.last; });
+  const auto range = std::lower_bound(entry.above.begin(), entry.above.end(), dot.sequence, ends_before);
+  return range != entry.above.end() && range->first <= dot.sequence;
 }
 
 bool Clock::covers(const Clock& other) const {
@@ -29,12 +35,6 @@ std::uint64_t Clock::highest(ActorId actor) const {
   const auto found = entries_.find(actor);
   if (found == entries_.end()) return 0;
   return found->second.above.empty() ? found->second.base : found->second.above.back().last;
-}
-
-VersionVector Clock::contiguous() const {
-  VersionVector bases;
-  for (const auto& [actor, entry] : entries_) bases.add({actor, entry.base});
-  return bases;
 }
 
 void Clock::add(Dot dot) {
@@ -68,8 +68,8 @@ void Clock::add_range(Entry& entry, Range range) {
   if (follows(entry.base, range.first)) {
     entry.base = range.last;
   } else {
-    auto place = std::find_if(entry.above.begin(), entry.above.end(),
-                              [&](Range old) { return follows(old.last, range.first); });
+    // The first range that reaches to `range` or lies behind it. Not at 0: that would follow the base.
+    auto place = std::lower_bound(entry.above.begin(), entry.above.end(), range.first - 1, ends_before);
     while (place != entry.above.end() && follows(range.last, place->first)) {
       range = {std::min(range.first, place->first), std::max(range.last, place->last)};
       place = entry.above.erase(place);
@@ -123,11 +123,14 @@ Clock Clock::decode(ByteReader& in) {
   return in.ok() ? clock : Clock{};
 }
 
-bool Clock::within_limits() const {
+std::size_t Clock::ranges() const {
   std::size_t ranges = 0;
   for (const auto& [actor, entry] : entries_) ranges += entry.above.size();
-  return entries_.size() <= actors_max && ranges <= ranges_max;
+  return ranges;
 }
+
+bool Clock::within_limits() const { return entries_.size() <= actors_max && ranges() <= ranges_max; }
+bool Clock::has_room() const { return entries_.size() < actors_max && ranges() < ranges_max; }
 
 std::uint64_t Clock::digest(const HashKey& key) const {
   std::string bytes;

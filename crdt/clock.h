@@ -36,7 +36,7 @@ class Clock {
   bool covers(const Clock& other) const;
   std::uint64_t base(ActorId actor) const;     // All of 1..base are covered.
   std::uint64_t highest(ActorId actor) const;  // The greatest sequence covered, gaps or not.
-  VersionVector contiguous() const;            // The bases alone.
+  bool empty() const { return entries_.empty(); }
   const std::map<ActorId, Entry>& entries() const { return entries_; }
 
   void add(Dot dot);
@@ -49,10 +49,12 @@ class Clock {
   std::uint64_t digest(const HashKey& key) const;
 
   bool within_limits() const;  // Whether decode() would take it. A join of two that are may be beyond.
+  bool has_room() const;       // Whether it would stay within them if one dot were added.
 
   bool operator==(const Clock&) const = default;
 
  private:
+  std::size_t ranges() const;
   void add_range(Entry& entry, Range range);
 
   std::map<ActorId, Entry> entries_;

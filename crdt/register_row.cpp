@@ -13,15 +13,27 @@ auto rank(const Sibling& s) { return std::tie(s.stamp, s.dot.actor, s.dot.sequen
 
 bool ranks_lower(const Sibling& a, const Sibling& b) { return rank(a) < rank(b); }
 
+// A cleared sibling wins over nothing.
+bool shows_lower(const Sibling& a, const Sibling& b) {
+  const bool a_shows = a.content != Content::cleared;
+  const bool b_shows = b.content != Content::cleared;
+  return a_shows == b_shows ? ranks_lower(a, b) : b_shows;
+}
+
 auto find_dot(auto& siblings, Dot dot) {
   return std::find_if(siblings.begin(), siblings.end(), [&](const auto& s) { return s.dot == dot; });
 }
 
-// The same write seen on two nodes: a later expiry wins, and bytes win over bytes given up.
+// The same write seen on two nodes: a later expiry wins, a clear wins, bytes win over bytes given up.
 bool merge_same_dot(Sibling& mine, const Sibling& theirs) {
   bool changed = false;
   if (mine.expiry < theirs.expiry) {
     mine.expiry = theirs.expiry;
+    changed = true;
+  }
+  if (mine.content != Content::cleared && theirs.content == Content::cleared) {
+    mine.content = Content::cleared;
+    mine.value.clear();
     changed = true;
   }
   if (mine.content == Content::dropped && theirs.content == Content::value) {
@@ -61,7 +73,7 @@ DecodedSibling decode_sibling(ByteReader& in) {
   decoded.head.stamp = {in.u64()};
   decoded.head.expiry = decode_expiry(in);
   const std::uint8_t content = in.u8();
-  if (content > static_cast<std::uint8_t>(Content::dropped) || decoded.head.dot.sequence == 0) in.fail();
+  if (content > static_cast<std::uint8_t>(Content::cleared) || decoded.head.dot.sequence == 0) in.fail();
   decoded.head.content = static_cast<Content>(content);
   if (decoded.head.content == Content::value) decoded.value = in.bytes();
   return decoded;
@@ -106,13 +118,14 @@ RowVersion RegisterRow::version() const {
 }
 
 Stamp RegisterRow::greatest_stamp() const {
-  const Sibling* greatest = winner();
-  return greatest == nullptr ? Stamp{} : greatest->stamp;
+  Stamp greatest;
+  for (const Sibling& sibling : siblings_) greatest = std::max(greatest, sibling.stamp);
+  return greatest;
 }
 
 const Sibling* RegisterRow::winner() const {
-  const auto greatest = std::max_element(siblings_.begin(), siblings_.end(), ranks_lower);
-  return greatest == siblings_.end() ? nullptr : &*greatest;
+  const auto greatest = std::max_element(siblings_.begin(), siblings_.end(), shows_lower);
+  return greatest == siblings_.end() || greatest->content == Content::cleared ? nullptr : &*greatest;
 }
 
 const Sibling* RegisterRow::visible(WallTime now) const {
@@ -128,7 +141,7 @@ void RegisterRow::write(Sibling sibling) {
 }
 
 void RegisterRow::raise_expiry(Expiry expiry) {
-  const auto greatest = std::max_element(siblings_.begin(), siblings_.end(), ranks_lower);
+  const auto greatest = std::max_element(siblings_.begin(), siblings_.end(), shows_lower);
   check(greatest != siblings_.end(), "only a row with a winner has an expiry");
   check(greatest->expiry < expiry, "an expiry is only ever put off");
   greatest->expiry = expiry;
@@ -171,17 +184,20 @@ void RegisterRow::limit_siblings() {
   }
 }
 
-bool RegisterRow::apply_clear(const VersionVector& covered) {
-  return std::erase_if(siblings_, [&](const Sibling& s) {
-           if (!covered.covers(s.dot)) return false;
-           context_.add(s.dot);
-           return true;
-         }) > 0;
-}
-
-bool RegisterRow::lies_in(const VersionVector& covered) const {
-  return covered.covers(context_) && std::all_of(siblings_.begin(), siblings_.end(),
-                                                 [&](const Sibling& s) { return covered.covers(s.dot); });
+bool RegisterRow::apply_clear(const Clock& covered) {
+  bool changed = false;
+  for (Sibling& sibling : siblings_) {
+    if (sibling.content == Content::cleared || !covered.covers(sibling.dot)) continue;
+    sibling.content = Content::cleared;
+    sibling.value.clear();
+    changed = true;
+  }
+  const auto& superseded = context_.entries();
+  const bool whole_context = std::all_of(superseded.begin(), superseded.end(),
+                                         [&](Dot dot) { return dot.sequence <= covered.base(dot.actor); });
+  if (!whole_context) return changed;
+  return std::erase_if(siblings_, [](const Sibling& s) { return s.content == Content::cleared; }) > 0 ||
+         changed;
 }
 
 bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh) {
@@ -196,8 +212,7 @@ bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh) {
   return true;
 }
 
-std::optional<Uint128> RegisterRow::digest(std::string_view row_key, const HashKeys& keys) const {
-  if (siblings_.empty()) return std::nullopt;
+Uint128 RegisterRow::digest(std::string_view row_key, const HashKeys& keys) const {
   std::string bytes;
   bytes.reserve(row_key.size() + 2 + siblings_.size() * 32);
   ByteWriter out(bytes);

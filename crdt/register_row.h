@@ -16,6 +16,7 @@
 #include "base/hash.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "crdt/clock.h"
 #include "crdt/dot.h"
 #include "crdt/stamp.h"
 #include "crdt/version_vector.h"
@@ -39,6 +40,7 @@ enum class Content : std::uint8_t {
   tombstone = 0,  // A delete. `value` is empty.
   value = 1,
   dropped = 2,  // An expired value that gave up its bytes. Reads as absent; its digest is unchanged.
+  cleared = 3,  // Covered by a FLUSHALL: never the winner. Kept for what its row has superseded.
 };
 
 struct Sibling {
@@ -74,7 +76,8 @@ class RegisterRow {
   // The greatest stamp here, zero if there is none: what a new write must exceed.
   Stamp greatest_stamp() const;
 
-  // Last-write-wins: the sibling with the greatest (stamp, actor, sequence). Null if there is none.
+  // Last-write-wins: the sibling with the greatest (stamp, actor, sequence), cleared ones aside. Null if
+  // there is none.
   const Sibling* winner() const;
   // The winner if it is a value that has not expired; null means that the key does not exist.
   const Sibling* visible(WallTime now) const;
@@ -92,19 +95,17 @@ class RegisterRow {
   // limit merge() is not associative any more; the states still meet, since contexts only grow.
   bool merge(const RegisterRow& other);
 
-  // Forgets the siblings that a clear covers; they go to the context. Returns true if any were.
-  bool apply_clear(const VersionVector& covered);
-
-  // True if every sibling and the whole context lie in `covered`: then the row may vanish whole.
-  bool lies_in(const VersionVector& covered) const;
+  // Siblings that a clear covers are cleared. They are forgotten only where the clear covers the whole
+  // context too: else the row would lose, here and not elsewhere, what they had superseded. A row that is
+  // left without siblings may vanish. Returns true if anything changed.
+  bool apply_clear(const Clock& covered);
 
   // `actor` turned out to have issued dots above `sequence` for other writes than ours. If a sibling
   // here has such a dot it becomes `fresh`; the context forgets those dots. Returns true if one had.
   bool reissue(ActorId actor, std::uint64_t sequence, Dot fresh);
 
-  // Depends on row key, live dots, stamps and expiries alone: not on values, nor
-  // on the context. Empty if there is no sibling: such a row stands outside the tree.
-  std::optional<Uint128> digest(std::string_view row_key, const HashKeys& keys) const;
+  // Depends on row key, live dots, stamps and expiries alone: not on contents, nor on the context.
+  Uint128 digest(std::string_view row_key, const HashKeys& keys) const;
 
   void encode(ByteWriter& out) const;
   static RegisterRow decode(ByteReader& in);         // Makes `in` bad on anything not canonical.

@@ -1,5 +1,5 @@
-// A version vector: for each actor, all its dots up to a sequence. Used for the context of a row,
-// for the contiguous part of a clock, and for what a clear covers.
+// A version vector: for each actor, all its dots up to a sequence. The context of a row is one: of the
+// dots that concern that row.
 #pragma once
 
 #include <cstddef>

@@ -31,6 +31,12 @@ void FrameReader::feed(std::string_view bytes) {
   input_.append(bytes);
 }
 
+std::size_t FrameReader::unfinished_bytes() const {
+  std::size_t bytes = 0;
+  for (const std::string& message : unfinished_) bytes += message.size();
+  return bytes;
+}
+
 Result<std::optional<FrameReader::Header>> FrameReader::header() const {
   if (input_.size() - read_ < frame_header_bytes) return std::nullopt;
   ByteReader in(std::string_view(input_).substr(read_, frame_header_bytes));

@@ -45,6 +45,8 @@ class FrameReader {
   void accept() { accepted_ = true; }
   bool accepted() const { return accepted_; }
 
+  std::size_t unfinished_bytes() const;  // Of messages whose last fragment is still to come.
+
  private:
   struct Header;
   Result<std::optional<Header>> header() const;

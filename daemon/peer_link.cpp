@@ -105,14 +105,16 @@ Result<void> PeerLink::set_ready(Millis now) {
 }
 
 void PeerLink::on_bytes(std::string_view bytes) {
+  const std::size_t unfinished = reader_.unfinished_bytes();
   reader_.feed(bytes);
   // A message may close the link; the object itself lives on until the turn ends.
   while (!closed()) {
     auto message = reader_.next();
     if (!message) return transport_.end(*this, message.error().message);
-    if (!*message) return;
+    if (!*message) break;
     transport_.on_message(*this, std::move(**message));
   }
+  if (!closed() && reader_.unfinished_bytes() > unfinished) transport_.on_progress(*this);
 }
 
 void PeerLink::hold(Send send) {
@@ -162,6 +164,7 @@ void PeerLink::flush(JournalPosition synced, Millis now) {
 void PeerLink::on_written(int status) {
   writing_bytes_ = 0;
   if (status != 0) return transport_.end(*this, uv_strerror(status));
+  if (!writer_.empty()) transport_.on_progress(*this);
   flush(transport_.node_.store().synced(), transport_.hooks_.now().steady);
 }
 

@@ -93,6 +93,8 @@ void PeerTransport::on_message(PeerLink& link, FrameMessage message) {
   if (!link.closed()) link.accept_peer();  // What the node does not like, it closes.
 }
 
+void PeerTransport::on_progress(PeerLink& link) { node_.on_progress(link.id(), hooks_.now()); }
+
 void PeerTransport::send(Send send) {
   PeerLink* link = find(send.link);
   if (link == nullptr) return;

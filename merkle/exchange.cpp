@@ -12,7 +12,7 @@ namespace {
 
 using Reply = Result<std::optional<std::string>>;
 
-std::uint64_t clear_digest(const VersionVector& clear, const HashKeys& keys) {
+std::uint64_t clear_digest(const Clock& clear, const HashKeys& keys) {
   if (clear.empty()) return 0;
   std::string bytes;
   ByteWriter out(bytes);
@@ -72,7 +72,7 @@ struct Exchange::State {
 
   // As of one instant, when the session began here.
   Clock start_clock;
-  VersionVector start_clear;
+  Clock start_clear;
 
   bool clocks_differ = false;
   std::optional<Clock> peer_clock;  // The peer's start clock.
@@ -237,7 +237,7 @@ Reply Exchange::State::answer(const wire::Turn& turn, WallTime now) {
   if (work->over_limit()) return give_up();
   reply.done = work->idle();
   reply.hold = work->busy_shipping();
-  if (reply.done && clocks_differ && !clock_sent) reply.clock = start_clock;
+  if (reply.done && clocks_differ && !clock_sent) reply.clock = replica.has_damage() ? Clock{} : start_clock;
   anything_differed = anything_differed || repairs(turn) || repairs(reply);
   const double left = in_flight(reply) + work->remaining();
   reply.remaining = static_cast<std::uint16_t>(std::min(1.0, work->remaining()) * 65535);

@@ -101,7 +101,7 @@ void write_version(ByteWriter& out, const RowVersion& version, ActorTable& actor
   out.varint(version.live.size() * 2 + (expires ? 1 : 0));
   for (const RowVersion::Live& live : version.live) {
     write_dot(out, live.dot, actors);
-    if (expires) out.varint(live.expiry.never() ? 0 : live.expiry.millis);
+    if (expires) out.varint(live.expiry.millis + 1);  // "Never" wraps to 0.
   }
   out.varint(version.context.entries().size());
   for (const Dot dot : version.context.entries()) write_dot(out, dot, actors);
@@ -122,8 +122,7 @@ RowVersion read_version(ByteReader& in, ActorTable& actors) {
   if (head / 2 > siblings_max) in.fail();
   for (std::uint64_t i = 0; i < head / 2 && in.ok(); ++i) {
     RowVersion::Live live{read_dot(in, actors), {}};
-    const std::uint64_t millis = head % 2 == 1 ? in.varint() : 0;
-    if (millis != 0) live.expiry = {millis};
+    if (head % 2 == 1) live.expiry = {in.varint() - 1};
     if (!version.live.empty() && version.live.back().dot >= live.dot) in.fail();
     version.live.push_back(live);
   }
@@ -311,15 +310,15 @@ Result<Turn> decode_turn(ByteReader& in, bool with_details, ActorTable& actors) 
   return turn;
 }
 
-void encode_clear(ByteWriter& out, const VersionVector& clear) {
+void encode_clear(ByteWriter& out, const Clock& clear) {
   out.u8(static_cast<std::uint8_t>(Kind::clear));
   clear.encode(out);
 }
 
 void encode_abort(ByteWriter& out) { out.u8(static_cast<std::uint8_t>(Kind::abort)); }
 
-Result<VersionVector> decode_clear(ByteReader& in) {
-  VersionVector clear = VersionVector::decode(in);
+Result<Clock> decode_clear(ByteReader& in) {
+  Clock clear = Clock::decode(in);
   if (!in.done()) return fail(ErrorCode::bad_input, "a malformed clear in an exchange");
   return clear;
 }

@@ -121,12 +121,12 @@ void encode(ByteWriter& out, const Open& open);
 // A turn is what encode() writes, then its rows if there are any.
 void encode(ByteWriter& out, const Turn& turn, ActorTable& actors);
 void encode_rows(ByteWriter& out, const std::vector<ShippedRow>& rows);
-void encode_clear(ByteWriter& out, const VersionVector& clear);
+void encode_clear(ByteWriter& out, const Clock& clear);
 void encode_abort(ByteWriter& out);
 
 // Each reads to the end of `in`, behind the kind. bad_input on anything malformed or over a limit.
 Result<Open> decode_open(ByteReader& in);
 Result<Turn> decode_turn(ByteReader& in, bool with_details, ActorTable& actors);
-Result<VersionVector> decode_clear(ByteReader& in);
+Result<Clock> decode_clear(ByteReader& in);
 
 }  // namespace knit::wire

@@ -102,26 +102,14 @@ Short SessionHashes::tag(std::string_view row_key) const { return siphash64(row_
 
 ExchangeWork::ExchangeWork(const Replica& replica, const ExchangeOptions& options, Role role,
                            std::uint64_t salt)
-    : replica_(replica),
-      options_(options),
-      role_(role),
-      hashes_(replica.hash_keys(), salt),
-      empty_digest_(hashes_.range({})) {
+    : replica_(replica), options_(options), role_(role), hashes_(replica.hash_keys(), salt) {
   options_.ranges_per_message = std::clamp<std::size_t>(options.ranges_per_message, 1, wire::ranges_max);
 }
 
 Result<Short> ExchangeWork::digest(const Prefix& prefix) const {
   const auto summary = replica_.tree().summary(prefix.range());
   if (!summary) return tl::unexpected(summary.error());
-  if (summary->count > 0) return hashes_.range(*summary);
-  // Rows that show nothing may still supersede what the peer shows: they make a range not empty.
-  bool any = false;
-  const auto visited = replica_.visit_rows(prefix.range(), {}, [&](const RowView&) {
-    any = true;
-    return false;
-  });
-  if (!visited) return tl::unexpected(visited.error());
-  return any ? empty_digest_ : Short{0};
+  return summary->count == 0 ? Short{0} : hashes_.range(*summary);
 }
 
 Result<wire::Children> ExchangeWork::children(const Prefix& prefix) const {
@@ -148,6 +136,7 @@ void ExchangeWork::push(Shipment shipment) {
 
 Result<void> ExchangeWork::answer(const wire::Turn& turn, wire::Turn& reply) {
   version_rows_ = 0;
+  version_bytes_ = 0;
   if (role_ != Role::repair && (!turn.wants.empty() || !turn.rows.empty())) {
     return fail(ErrorCode::bad_input, "the peer ships rows although it was only to compare");
   }
@@ -183,8 +172,7 @@ Result<void> ExchangeWork::on_children(const wire::Children& theirs, wire::Turn&
 }
 
 void ExchangeWork::settle(const Prefix& prefix, Short mine, Short theirs, wire::Turn& reply) {
-  const auto shows_nothing = [&](Short digest) { return digest == 0 || digest == empty_digest_; };
-  if (mine == theirs || (shows_nothing(mine) && shows_nothing(theirs))) return;
+  if (mine == theirs) return;
   if (role_ == Role::repair && theirs == 0) {
     push(Shipment{prefix, {}, {}});
   } else if (role_ == Role::repair && mine == 0) {
@@ -194,27 +182,41 @@ void ExchangeWork::settle(const Prefix& prefix, Short mine, Short theirs, wire::
   }
 }
 
+namespace {
+
+// About what they take on the wire.
+std::size_t bytes_of(const std::vector<wire::TaggedVersion>& rows) {
+  constexpr std::size_t dot_bytes = 24;
+  std::size_t bytes = 0;
+  for (const wire::TaggedVersion& row : rows) {
+    bytes += (row.version.live.size() + row.version.context.entries().size()) * dot_bytes;
+    bytes += row.details ? row.details->row_key.size() + dot_bytes : 0;
+  }
+  return bytes;
+}
+
+}  // namespace
+
 Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   std::vector<Short> theirs = list.rows;
   sort_unique(theirs);
   std::vector<Short> shared;
   std::vector<wire::TaggedVersion> rows;
-  std::vector<wire::TaggedVersion> guards;  // Rows that show nothing.
   ScanError scan;
   const bool with_details = role_ == Role::compare;
   auto visited = replica_.visit_rows(list.prefix.range(), {}, [&](const RowView& row) {
-    const Short digest = row.digest ? hashes_.row(*row.digest) : 0;
-    if (row.digest && contains(theirs, digest)) {
+    const Short digest = hashes_.row(row.digest);
+    if (contains(theirs, digest)) {
       shared.push_back(digest);
       return true;
     }
     auto version = tagged_version(row, hashes_.tag(row.row_key), with_details);
     if (scan.failed(version)) return false;
-    (row.digest ? rows : guards).push_back(std::move(*version));
-    return rows.size() + guards.size() <= wire::version_rows_max;
+    rows.push_back(std::move(*version));
+    return rows.size() <= wire::version_rows_max;
   });
   if (auto done = scan.with(std::move(visited)); !done) return done;
-  if (rows.size() + guards.size() > wire::version_rows_max) {
+  if (rows.size() > wire::version_rows_max) {
     push(Comparison{list.prefix, true});
     return {};
   }
@@ -225,14 +227,12 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
     if (!contains(shared, list.rows[i])) answer.missing.push_back(static_cast<std::uint8_t>(i));
   }
   if (answer.missing.empty() && answer.rows.empty()) return {};
-  // A row that shows nothing only matters if it supersedes what the peer shows.
-  if (!answer.missing.empty()) {
-    answer.rows.insert(answer.rows.end(), std::make_move_iterator(guards.begin()),
-                       std::make_move_iterator(guards.end()));
-  }
   // Who collects needs the peer's versions, not the peer ours. And one answer has its limit.
   version_rows_ += answer.rows.size();
-  const bool full = !reply.versions.empty() && version_rows_ > list_up_to_rows * options_.ranges_per_message;
+  version_bytes_ += bytes_of(answer.rows);
+  const bool full =
+      !reply.versions.empty() && (version_rows_ > list_up_to_rows * options_.ranges_per_message ||
+                                  version_bytes_ > options_.row_bytes_per_message);
   if (role_ == Role::collect || full) {
     push(Comparison{list.prefix, false});
   } else {
@@ -279,11 +279,11 @@ Result<void> ExchangeWork::decide(const wire::Versions& versions, const std::vec
   std::vector<Short> want;
   ScanError scan;
   auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
-    if (row.digest && contains(settled, hashes_.row(*row.digest))) return true;
+    if (contains(settled, hashes_.row(row.digest))) return true;
     const Short tag = hashes_.tag(row.row_key);
     const auto [first, last] = theirs.equal_range(tag);
     if (first == last) {
-      if (row.digest) ship.push_back(tag);
+      ship.push_back(tag);
       return true;
     }
     const auto mine = decode_body_version(row.body);
@@ -321,7 +321,7 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
   }
   ScanError scan;
   auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
-    if (!row.digest || contains(settled, hashes_.row(*row.digest))) return true;
+    if (contains(settled, hashes_.row(row.digest))) return true;
     const auto body = decode_body(row.body);
     if (scan.failed(body)) return false;
     Difference& difference = found[std::string(row.row_key)];
@@ -375,7 +375,7 @@ Result<void> ExchangeWork::fill_range(const Comparison& comparison, wire::Turn& 
 Result<void> ExchangeWork::fill_list(const Prefix& prefix, wire::Turn& reply) {
   wire::List list{prefix, {}};
   auto visited = replica_.visit_rows(prefix.range(), {}, [&](const RowView& row) {
-    if (row.digest) list.rows.push_back(hashes_.row(*row.digest));
+    list.rows.push_back(hashes_.row(row.digest));
     return list.rows.size() <= wire::list_rows_max;
   });
   if (!visited) return visited;
@@ -401,8 +401,7 @@ Result<void> ExchangeWork::fill_rows(wire::Turn& reply) {
 Result<bool> ExchangeWork::ship(Shipment& shipment, std::size_t& bytes) {
   bool through = true;
   auto visited = replica_.visit_rows(shipment.prefix.range(), shipment.cursor, [&](const RowView& row) {
-    const bool wanted =
-        shipment.tags.empty() ? row.digest.has_value() : contains(shipment.tags, hashes_.tag(row.row_key));
+    const bool wanted = shipment.tags.empty() || contains(shipment.tags, hashes_.tag(row.row_key));
     if (!wanted) return true;
     const std::size_t size = row.row_key.size() + row.body.size();
     if (!rows_.empty() && (bytes + size > options_.row_bytes_per_message || rows_.size() == wire::rows_max)) {

@@ -82,11 +82,11 @@ class ExchangeWork {
  private:
   struct Comparison {
     Prefix prefix;
-    bool descend{};  // Its rows are too many for one answer, although few of them have a digest.
+    bool descend{};  // Its rows are too many for one answer, although the peer listed few.
   };
   struct Shipment {
     Prefix prefix;
-    std::vector<wire::Short> tags;  // Ascending. Empty: all rows with a digest.
+    std::vector<wire::Short> tags;  // Ascending. Empty: all rows.
     std::string cursor;             // The first row key that was not looked at.
   };
   struct OwnedRow {
@@ -115,12 +115,12 @@ class ExchangeWork {
   ExchangeOptions options_;
   Role role_;
   SessionHashes hashes_;
-  wire::Short empty_digest_;  // Of a range without digests that is not without rows.
   std::vector<Comparison> compares_;
   std::vector<Shipment> shipments_;
   std::vector<wire::List> lists_sent_;  // In the last message, by prefix.
   std::vector<OwnedRow> rows_;          // What the reply's views point to.
   std::size_t version_rows_ = 0;        // In the reply.
+  std::size_t version_bytes_ = 0;       // The same, in bytes, about.
   bool over_limit_ = false;
   std::vector<Difference> differences_;
   std::uint64_t differences_found_ = 0;

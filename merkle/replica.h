@@ -2,7 +2,6 @@
 // implement it with a map.
 #pragma once
 
-#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -20,18 +19,18 @@ class Tree;
 // One row as it is shipped. Views are valid during the visit only.
 struct RowView {
   std::string_view row_key;
-  std::optional<Uint128> digest;  // Empty: the row has no sibling and stands outside the tree.
-  std::string_view body;          // See crdt/row_body.h.
-  std::uint64_t shown_until{};    // 0: shows no value; else the expiry of the value it shows.
+  Uint128 digest{};
+  std::string_view body;        // See crdt/row_body.h.
+  std::uint64_t shown_until{};  // 0: shows no value; else the expiry of the value it shows.
 };
 
 class RowSource {
  public:
   virtual ~RowSource() = default;
 
-  // Visits the rows of `range` ascending by row key, those without a digest too, until `visit`
-  // answers false. Starts at the first row key >= from_row_key if that is not empty. What is seen
-  // is the applied state, as if every clear had been swept. The rows must not be changed meanwhile.
+  // Visits the rows of `range` ascending by row key until `visit` answers false. Starts at the first row key
+  // >= from_row_key if that is not empty. What is seen is the applied state, as if every clear had been
+  // swept. The rows must not be changed meanwhile.
   virtual Result<void> visit_rows(Range range, std::string_view from_row_key,
                                   FunctionRef<bool(const RowView&)> visit) const = 0;
 };
@@ -41,13 +40,17 @@ class Replica : public RowSource {
   virtual const Tree& tree() const = 0;
   virtual const HashKeys& hash_keys() const = 0;
   virtual const Clock& clock() const = 0;
-  virtual const VersionVector& clear() const = 0;  // What FLUSHALLs cover; empty if there was none.
+  // Whether rows are known to be lost to damage: then the clock covers what is not there, and no peer may
+  // join it.
+  virtual bool has_damage() const { return false; }
+  virtual const Clock& clear() const = 0;  // What FLUSHALLs cover; empty if there was none.
 
   // Merges a row that a peer sent. Answers whether anything changed; bad_input if it is not a row of
-  // this cluster, disk_full if there is no room. Nothing is changed on an error.
+  // this cluster, refused if the merged row would be beyond a limit, disk_full if there is no room. Nothing
+  // is changed on an error.
   virtual Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) = 0;
   // Unites a peer's clear with ours. If that changed anything the tree is incomplete afterwards.
-  virtual Result<void> merge_clear(const VersionVector& clear, WallTime now) = 0;
+  virtual Result<void> merge_clear(const Clock& clear, WallTime now) = 0;
   // Requires: all that `clock` covers is in the rows.
   virtual Result<void> join_clock(const Clock& clock, WallTime now) = 0;
 };

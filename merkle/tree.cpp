@@ -99,7 +99,7 @@ struct ChunkReader {
       return false;
     }
     --visits_left;
-    if (row.digest) rows.push_back({position, *row.digest});
+    rows.push_back({position, row.digest});
     return true;
   }
 };
@@ -168,9 +168,8 @@ void Tree::State::split(LeafPages::Place place) {
   std::vector<PlacedDigest> found;
   Summary sum;
   const auto read = rows.visit_rows({Position::of(first), Position::of(last)}, {}, [&](const RowView& row) {
-    if (!row.digest) return true;
-    found.push_back({position_of(row.row_key).number(), *row.digest});
-    sum += Summary{*row.digest, 1};
+    found.push_back({position_of(row.row_key).number(), row.digest});
+    sum += Summary{row.digest, 1};
     return true;
   });
   // If the rows show more than was applied here, a split now would count that twice.
@@ -254,7 +253,7 @@ Summary Tree::total() const { return state_->leaves.total(); }
 Result<Summary> Tree::State::read_summary(Uint128 first, Uint128 last) const {
   Summary sum;
   auto read = rows.visit_rows({Position::of(first), Position::of(last)}, {}, [&](const RowView& row) {
-    sum += one_row(row.digest);
+    sum += Summary{row.digest, 1};
     return true;
   });
   if (!read) return tl::unexpected(std::move(read.error()));
@@ -313,7 +312,7 @@ std::size_t Tree::leaves() const { return state_->leaves.size(); }
 
 std::size_t Tree::memory_bytes() const { return sizeof(State) + state_->leaves.memory_bytes(); }
 
-Uint128 root_digest(const Tree& tree, const VersionVector& clear, const HashKeys& keys) {
+Uint128 root_digest(const Tree& tree, const Clock& clear, const HashKeys& keys) {
   std::string bytes;
   ByteWriter out(bytes);
   out.u128(tree.total().sum);

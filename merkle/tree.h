@@ -84,6 +84,6 @@ class Tree {
 };
 
 // What nodes compare to see whether they agree: all rows, and what clears cover.
-Uint128 root_digest(const Tree& tree, const VersionVector& clear, const HashKeys& keys);
+Uint128 root_digest(const Tree& tree, const Clock& clear, const HashKeys& keys);
 
 }  // namespace knit

@@ -31,10 +31,10 @@ bool allows(SetOptions::Condition condition, bool exists) {
 
 }  // namespace
 
-Result<OpenRow> Keyspace::open(std::string_view key) {
+Result<OpenRow> Keyspace::open(std::string_view key, bool to_replace) {
   seen_ = {};
   if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
-  auto row = store_.read(key);
+  auto row = to_replace ? store_.read_to_replace(key) : store_.read(key);
   if (row) seen_ = row->seen;
   return row;
 }
@@ -58,7 +58,7 @@ Result<std::optional<Expiry>> Keyspace::find(std::string_view key, WallTime now)
 Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string value, const SetOptions& options,
                                            WallTime now) {
   if (auto checked = check_value(value); !checked) return tl::unexpected(checked.error());
-  auto row = open(key);
+  auto row = open(key, true);
   if (!row) return tl::unexpected(row.error());
   const Sibling* shown = row->row.visible(now);
   SetOutcome outcome;
@@ -76,9 +76,9 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
 }
 
 Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
-  auto row = open(key);
+  auto row = open(key, true);
   if (!row) return tl::unexpected(row.error());
-  if (row->row.visible(now) == nullptr) return false;
+  if (row->row.visible(now) == nullptr && !store_.damaged(row->row_key)) return false;
   if (auto written = store_.write(*row, Content::tombstone, {}, {}, now); !written) {
     return tl::unexpected(written.error());
   }
@@ -146,6 +146,7 @@ Result<std::vector<Sibling>> Keyspace::siblings(std::string_view key) {
   const auto row = open(key);
   if (!row) return tl::unexpected(row.error());
   std::vector<Sibling> siblings = row->row.siblings();
+  std::erase_if(siblings, [](const Sibling& s) { return s.content == Content::cleared; });
   std::sort(siblings.begin(), siblings.end(), [](const Sibling& a, const Sibling& b) {
     return std::tie(a.stamp, a.dot.actor, a.dot.sequence) > std::tie(b.stamp, b.dot.actor, b.dot.sequence);
   });

@@ -64,7 +64,7 @@ class Keyspace {
   JournalPosition seen() const { return seen_; }
 
  private:
-  Result<OpenRow> open(std::string_view key);
+  Result<OpenRow> open(std::string_view key, bool to_replace = false);
 
   Store& store_;
   JournalPosition seen_;

@@ -145,6 +145,8 @@ class Node {
   // one link: of two, the one that the node with the lower id dialed.
   void on_link_up(LinkId link, std::string dialed_address, Now now, Outbox& out);
   void on_link_down(LinkId link, Now now, Outbox& out);
+  // A part of a long message came in or went out: whoever waits for the rest is not waiting in vain.
+  void on_progress(LinkId link, Now now);
   // Hostile bytes end the link and change nothing.
   void on_message(LinkId link, Channel channel, std::string_view message, Now now, Outbox& out);
 
@@ -220,6 +222,7 @@ class Node {
   // Links and hellos: node_links.cpp.
   Hello my_hello() const;
   void handle(LinkId link, const Hello& hello, Now now, Outbox& out);
+  void forget_predecessor(const Hello& hello, Now now, Outbox& out);
   bool accept_hello(LinkId link, const Hello& hello, Outbox& out);
   bool keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& out);
   void drop_link(LinkId link, std::string reason, Now now, Outbox& out);

@@ -38,7 +38,7 @@ bool Node::may_begin_session(const Peer& peer) const {
   if (!peer.link || !peer.status || peer.session || !peer.status->tree_complete) return false;
   const auto running =
       std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.session.has_value(); });
-  return store_.tree().complete() && store_.has_space() &&
+  return store_.tree().complete() && store_.has_reserve() &&
          static_cast<std::size_t>(running) < options_.exchange_sessions_max;
 }
 
@@ -128,7 +128,7 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
   report.stats = session.exchange->stats();
   report.duration = now.steady - session.started;
   report.ended = now.wall;
-  ++exchanges_;
+  if (report.error != busy) ++exchanges_;
   add(totals_, report.stats);
   const bool worth_telling = report.outcome != Exchange::Outcome::equal && report.error != busy;
   if (worth_telling) {

@@ -9,8 +9,15 @@ namespace knit {
 namespace {
 
 constexpr std::size_t peers_max = 256;
+constexpr std::size_t hello_text_bytes_max = 255;
 
 bool is_hello(const Message& message) { return std::holds_alternative<Hello>(message); }
+
+// What a stranger calls itself goes into logs and terminals.
+bool is_plain(std::string_view text) {
+  return text.size() <= hello_text_bytes_max &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
 
 }  // namespace
 
@@ -69,6 +76,14 @@ void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& ou
   peer->equal = false;
 }
 
+void Node::on_progress(LinkId link, Now now) {
+  const auto found = links_.find(link);
+  if (found == links_.end()) return;
+  found->second.last_heard = now.steady;
+  Peer* peer = peer_of(link);
+  if (peer != nullptr && peer->session) peer->session->last_progress = now.steady;
+}
+
 bool Node::wants_link(const std::string& address) const {
   if (address == options_.address) return false;
   const auto found = found_at_.find(address);
@@ -97,6 +112,9 @@ void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now 
 }
 
 void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
+  if (!is_plain(hello.name) || !is_plain(hello.address) || !is_plain(hello.version)) {
+    return drop_link(link, "a hello with a name that cannot be printed", now, out);
+  }
   if (!accept_hello(link, hello, out)) return drop_link(link, "refused", now, out);
   Link& mine = links_.at(link);
   if (!mine.dialed_address.empty()) found_at_[mine.dialed_address] = hello.node;
@@ -105,6 +123,7 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   if (!peers_.contains(hello.node) && peers_.size() >= peers_max) {
     return drop_link(link, "too many peers", now, out);
   }
+  forget_predecessor(hello, now, out);
   const auto [entry, is_new] = peers_.try_emplace(hello.node);
   Peer& peer = entry->second;
   peer.hello = hello;
@@ -118,6 +137,28 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   mine.peer = hello.node;
   peer.link = link;
   send_status(peer, now, out);
+}
+
+// A host whose data directory was made anew comes back with another id at the same address.
+void Node::forget_predecessor(const Hello& hello, Now now, Outbox& out) {
+  const auto old = std::find_if(peers_.begin(), peers_.end(), [&](const auto& entry) {
+    const auto& [id, peer] = entry;
+    return id != hello.node && !peer.link && peer.hello.address == hello.address;
+  });
+  if (old == peers_.end()) return;
+  out.push_back(Notice{Notice::Level::info,
+                       hello.name + " replaces node " + to_string(old->first) + " at " + hello.address});
+  std::erase_if(found_at_, [&](const auto& found) { return found.second == old->first; });
+  std::erase_if(jobs_, [&](const auto& job) {
+    if (job.second.peer != old->first) return false;
+    JobDone done;
+    done.job = job.first;
+    done.error = "the peer was replaced";
+    out.push_back(std::move(done));
+    return true;
+  });
+  end_session(old->second, "the peer was replaced", now, out);
+  peers_.erase(old);
 }
 
 // Refuses strangers, with a line in the log that says why.

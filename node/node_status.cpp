@@ -8,6 +8,7 @@ namespace knit {
 namespace {
 
 constexpr std::uint64_t patience_statuses = 3;
+constexpr std::uint64_t round_trip_max_millis = 3'600'000;  // A peer may send any number.
 
 std::uint64_t millis(Millis time) { return static_cast<std::uint64_t>(time.count()); }
 
@@ -18,9 +19,7 @@ Status Node::my_status(const Peer& peer, Now now) {
   status.clock_digest = store_.clock().digest(store_.hash_keys().digest);
   status.root = root_digest(store_.tree(), store_.clear(), store_.hash_keys());
   status.tree_complete = store_.tree().complete();
-  status.rows = store_.tree().total().count;
   status.keys = store_.key_count(now.wall);
-  status.wall = now.wall;
   status.your_actor = peer.hello.actor;
   status.your_sequence = store_.clock().highest(peer.hello.actor);
   status.sent_millis = millis(now.steady);
@@ -46,7 +45,8 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   peer.status = status;
   peer.status_at = now.steady;
   const std::uint64_t waited = millis(now.steady) - status.echo_millis;
-  if (status.echo_millis != 0 && waited >= status.held_millis) {
+  if (status.echo_millis != 0 && waited >= status.held_millis &&
+      waited - status.held_millis <= round_trip_max_millis) {
     peer.round_trip = Millis(static_cast<std::int64_t>(waited - status.held_millis));
   }
   check_my_actor(status, now, out);
@@ -56,6 +56,10 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   if (peer.equal) peer.last_equal = now.wall;
   const bool differs = comparable && (!peer.equal || status.clock_digest != mine.clock_digest);
   peer.unequal_statuses = differs ? peer.unequal_statuses + 1 : 0;
+  if (store_.has_damage() &&
+      std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; })) {
+    store_.forget_damaged();
+  }
   if (!differs || !may_begin_session(peer)) return;
   // One of the two begins; the other only if that one does not seem to.
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
@@ -67,6 +71,8 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
 void Node::check_my_actor(const Status& status, Now now, Outbox& out) {
   const ActorId actor = store_.identity().actor;
   if (status.your_actor != actor || status.your_sequence <= store_.clock().highest(actor)) return;
+  // What a session took as the clock of its start covers dots that are not ours after all.
+  for (auto& [id, peer] : peers_) end_session(peer, "a fresh actor was taken", now, out);
   const auto taken = store_.reincarnate({random()}, now.wall);
   if (!taken) {
     out.push_back(Notice{Notice::Level::error, "cannot take a fresh actor: " + taken.error().message});

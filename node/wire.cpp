@@ -48,10 +48,10 @@ void pack(Packer& out, const Hello& m) {
 }
 
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 11);
+  begin(out, Kind::status, 9);
   out.pack(m.clock_digest);
   pack_binary(out, packed_root(m.root));
-  out.pack(m.tree_complete).pack(m.rows).pack(m.keys).pack(m.wall.millis);
+  out.pack(m.tree_complete).pack(m.keys);
   out.pack(m.your_actor.value).pack(m.your_sequence);
   out.pack(m.sent_millis).pack(m.echo_millis).pack(m.held_millis);
 }
@@ -138,9 +138,7 @@ Message read_status(Fields& in) {
   in.require(root.size() == sizeof(m.root));
   m.root = ByteReader(root).u128();
   m.tree_complete = in.boolean();
-  m.rows = in.number();
   m.keys = in.number();
-  m.wall = {in.number()};
   m.your_actor = {in.number()};
   m.your_sequence = in.number();
   m.sent_millis = in.number();

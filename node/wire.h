@@ -37,9 +37,7 @@ struct Status {
   std::uint64_t clock_digest{};
   Uint128 root{};
   bool tree_complete{};
-  std::uint64_t rows{};
   std::uint64_t keys{};
-  WallTime wall;
   ActorId your_actor;             // What the sender knows of the receiver's own writes:
   std::uint64_t your_sequence{};  // more than the receiver itself means trouble.
   std::uint64_t sent_millis{};    // The sender's steady clock.

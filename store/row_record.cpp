@@ -18,11 +18,11 @@ std::uint64_t shown_until(const RegisterRow& row) {
 }
 
 std::string encode_record(std::string_view row_key, std::string_view body_name, const RegisterRow& row,
-                          std::optional<Uint128> digest) {
+                          Uint128 digest) {
   std::string record;
   ByteWriter header(record);
   header.u64(0);  // The checksum's place.
-  header.u128(digest.value_or(0));
+  header.u128(digest);
   header.u64(shown_until(row));
   append_body(record, body_name, row);
   std::string sum;
@@ -38,9 +38,8 @@ Result<RowRecord> decode_record(std::string_view row_key, std::string_view recor
     return fail(ErrorCode::corrupt, "a stored row is damaged; a peer's copy will replace it");
   }
   const Uint128 digest = in.u128();
-  RowRecord decoded{std::nullopt, in.u64(), in.raw(in.left())};
-  if (digest != 0) decoded.digest = digest;
-  return decoded;
+  const std::uint64_t until = in.u64();
+  return RowRecord{digest, until, in.raw(in.left())};
 }
 
 }  // namespace knit

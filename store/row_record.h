@@ -3,12 +3,11 @@
 //   checksum 8 | digest 16 | shown until 8 | body (crdt/row_body.h)
 //
 // The checksum guards what follows it and the row key: a record that lies under another key is
-// damaged too. The digest is 0 for a row that has none. "Shown until" is 0 if the row shows no
+// damaged too. "Shown until" is 0 if the row shows no
 // value, else the expiry of the value it shows: a scan need not decode what it skips.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,7 +20,7 @@ namespace knit {
 constexpr std::uint64_t shows_nothing = 0;
 
 struct RowRecord {
-  std::optional<Uint128> digest;
+  Uint128 digest{};
   std::uint64_t shown_until{};
   std::string_view body;
 };
@@ -30,7 +29,7 @@ struct RowRecord {
 std::uint64_t shown_until(const RegisterRow& row);
 
 std::string encode_record(std::string_view row_key, std::string_view body_name, const RegisterRow& row,
-                          std::optional<Uint128> digest);
+                          Uint128 digest);
 
 // corrupt if the checksum does not hold.
 Result<RowRecord> decode_record(std::string_view row_key, std::string_view record);

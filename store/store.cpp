@@ -10,6 +10,8 @@ namespace knit {
 
 namespace {
 
+constexpr std::uint64_t reserve_share = 4;  // The last quarter of the reserve is for the database itself.
+
 std::string log_key(Dot dot) {
   std::string key;
   ByteWriter out(key);
@@ -18,12 +20,10 @@ std::string log_key(Dot dot) {
   return key;
 }
 
-std::string encode_dot(std::optional<Dot> dot) {
-  Clock increment;
-  if (dot) increment.add(*dot);
+std::string encoded(const Clock& clock) {
   std::string bytes;
   ByteWriter out(bytes);
-  increment.encode(out);
+  clock.encode(out);
   return bytes;
 }
 
@@ -47,6 +47,16 @@ Result<OpenRow> Store::read(std::string_view key) {
   return row;
 }
 
+Result<OpenRow> Store::read_to_replace(std::string_view key) {
+  auto row = read(key);
+  if (row || row.error().code != ErrorCode::corrupt) return row;
+  OpenRow blank;
+  blank.key = key;
+  blank.row_key = string_row_key(key, hash_keys());
+  if (damaged_.contains(blank.row_key)) return blank;
+  return row;
+}
+
 Result<OpenRow> Store::open_row(std::string row_key) {
   const auto found = pending_.get(Table::rows, row_key);
   if (!found) return tl::unexpected(found.error());
@@ -65,26 +75,41 @@ Result<OpenRow> Store::open_row(std::string row_key) {
   row.row = std::move(body->row);
   row.digest = record->digest;
   row.shown_until = record->shown_until;
-  if (!swept_ && row.row.apply_clear(clear_)) {
-    row.digest = row.row.digest(row.row_key, hash_keys());
+  if (!swept_) {
+    row.row.apply_clear(clear_);
+    row.digest = digest_of(row.row_key, row.row);
     row.shown_until = knit::shown_until(row.row);
   }
   return row;
 }
 
-Result<void> Store::check_space() const {
-  if (has_space_) return {};
+Result<void> Store::check_space(bool enough) const {
+  if (enough) return {};
   return fail(ErrorCode::disk_full, "no space left on the disk of the data directory");
 }
 
 Dot Store::next_dot() {
   const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
   clock_.add(dot);
+  increment_.add(dot);
   return dot;
 }
 
+// Adds what is in the rows to the clock, also above a gap: whoever joins our clock, and whatever clears by
+// it, must know what our later writes have superseded. Left out beyond the limit of gaps: a clock may
+// cover less than the rows hold. Our own dots come in order.
+void Store::cover(const RegisterRow& row) {
+  for (const Sibling& sibling : row.siblings()) {
+    if (sibling.dot.actor == identity_.actor || clock_.covers(sibling.dot) || !clock_.has_room()) continue;
+    clock_.add(sibling.dot);
+    increment_.add(sibling.dot);
+  }
+}
+
 Result<void> Store::write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now) {
-  if (auto space = check_space(); !space) return space;
+  if (auto space = check_space(content == Content::tombstone ? has_reserve_ : has_space_); !space)
+    return space;
+  cover(row.row);
   const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
   const Dot dot = next_dot();
   row.row.write({dot, stamp, expiry, content, std::move(value)});
@@ -93,21 +118,27 @@ Result<void> Store::write(OpenRow& row, Content content, std::string value, Expi
 }
 
 Result<void> Store::raise_expiry(OpenRow& row, Expiry expiry, WallTime) {
-  if (auto space = check_space(); !space) return space;
+  if (auto space = check_space(has_space_); !space) return space;
   row.row.raise_expiry(expiry);
   store_row(row, body_name(row.key), next_dot());
   return {};
 }
 
+// A row that a clear left without siblings is no row.
+std::optional<Uint128> Store::digest_of(std::string_view row_key, const RegisterRow& row) const {
+  if (row.siblings().empty()) return std::nullopt;
+  return row.digest(row_key, hash_keys());
+}
+
 // Lays the changed row over the store, and lets tree, counts, log and journal follow.
 void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot) {
   const Position position = position_of(row.row_key);
-  const auto digest = row.row.digest(row.row_key, hash_keys());
+  const auto digest = digest_of(row.row_key, row.row);
   std::string record;
-  if (!digest && row.row.lies_in(clear_)) {
+  if (!digest) {
     pending_.erase(Table::rows, row.row_key);
   } else {
-    record = encode_record(row.row_key, name, row.row, digest);
+    record = encode_record(row.row_key, name, row.row, *digest);
     pending_.put(Table::rows, row.row_key, record);
   }
   const std::uint64_t shown = knit::shown_until(row.row);
@@ -134,14 +165,15 @@ void Store::append(std::string_view row_key, std::string_view record, std::optio
       pending_.erase(Table::log, log_key({dot->actor, dot->sequence - options_.log_entries_max}));
     }
   }
-  journal_.append({position_, row_key, record, encode_dot(dot), hybrid_clock_.last().value});
+  journal_.append({position_, row_key, record, encoded(increment_), hybrid_clock_.last().value});
+  increment_ = {};
 }
 
 Result<void> Store::clear_all(WallTime now) {
-  if (auto space = check_space(); !space) return space;
+  if (auto space = check_space(has_reserve_); !space) return space;
   hybrid_clock_.issue(now, {});
   const Dot dot = next_dot();
-  clear_.join(clock_.contiguous());
+  clear_.join(clock_);
   begin_clear(dot);
   return {};
 }
@@ -157,46 +189,50 @@ void Store::begin_clear(std::optional<Dot> dot) {
 }
 
 Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, WallTime now) {
-  if (auto space = check_space(); !space) return tl::unexpected(space.error());
+  if (auto space = check_space(has_reserve_); !space) return tl::unexpected(space.error());
   auto theirs = check_row(row_key, body, hash_keys());
   if (!theirs) return tl::unexpected(theirs.error());
   auto mine = open_row(std::string(row_key));
   const bool damaged = !mine && mine.error().code == ErrorCode::corrupt;
   if (!mine && !damaged) return tl::unexpected(mine.error());
+  if (damaged && !damaged_.contains(row_key))
+    return fail(ErrorCode::refused, "too many damaged rows to heal");
   if (damaged)
     mine = OpenRow{.key = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
   if (!mine->row.merge(theirs->body.row) && !damaged) return false;
-  if (!mine->row.context().within_limits()) return fail(ErrorCode::bad_input, "a row with too many actors");
+  if (!mine->row.context().within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
+  cover(mine->row);
   store_row(*mine, theirs->body.name, std::nullopt);
   return true;
 }
 
-Result<void> Store::merge_clear(const VersionVector& clear, WallTime) {
-  if (auto space = check_space(); !space) return space;
+Result<void> Store::merge_clear(const Clock& clear, WallTime) {
+  if (auto space = check_space(has_reserve_); !space) return space;
   if (clear_.covers(clear)) return {};
-  VersionVector joined = clear_;
+  Clock joined = clear_;
   joined.join(clear);
-  if (!joined.within_limits()) return fail(ErrorCode::bad_input, "a clear with too many actors");
+  if (!joined.within_limits()) return fail(ErrorCode::refused, "a clear with too many actors");
   clear_ = std::move(joined);
   begin_clear(std::nullopt);
   return {};
 }
 
 Result<void> Store::join_clock(const Clock& clock, WallTime) {
-  if (auto space = check_space(); !space) return space;
+  if (auto space = check_space(has_reserve_); !space) return space;
   Clock joined = clock_;
   joined.join(clock);
-  if (!joined.within_limits()) return fail(ErrorCode::bad_input, "a clock with too many actors or gaps");
+  if (!joined.within_limits()) return fail(ErrorCode::refused, "a clock with too many actors or gaps");
   if (joined == clock_) return {};
   clock_ = std::move(joined);
+  increment_ = clock;
   append({}, {}, std::nullopt);
   return {};
 }
 
 Result<void> Store::reincarnate(ActorId fresh, WallTime) {
-  if (auto space = check_space(); !space) return space;
+  if (auto space = check_space(has_reserve_); !space) return space;
   const ActorId old = identity_.actor;
   const std::uint64_t owned = clock_at_start_.base(old);
   const std::uint64_t last = clock_.base(old);
@@ -224,6 +260,7 @@ Result<void> Store::reissue(Dot disowned, std::uint64_t owned) {
     return {};
   }
   auto row = open_row(std::move(row_key));
+  if (!row && row.error().code == ErrorCode::corrupt) return {};  // There is no write left to issue anew.
   if (!row) return tl::unexpected(row.error());
   const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
   if (!row->row.reissue(disowned.actor, owned, dot)) return {};
@@ -251,7 +288,7 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
     return CommitOutcome::committed;
   }
   if (result.error().code != ErrorCode::disk_full) return CommitOutcome::broken;
-  has_space_ = false;
+  has_space_ = has_reserve_ = false;
   return undo() ? CommitOutcome::undone : CommitOutcome::broken;
 }
 
@@ -267,6 +304,10 @@ Result<void> Store::undo() {
   return {};
 }
 
-void Store::refresh_space() { has_space_ = disk_.bytes_free() >= options_.disk_reserve_bytes; }
+void Store::refresh_space() {
+  const std::uint64_t free = disk_.bytes_free();
+  has_space_ = free >= options_.disk_reserve_bytes;
+  has_reserve_ = free >= options_.disk_reserve_bytes / reserve_share;
+}
 
 }  // namespace knit

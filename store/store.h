@@ -62,13 +62,15 @@ class Store final : public Replica {
 
   // Reading. corrupt: the stored bytes fail their checksum; a peer's copy will replace them.
   Result<OpenRow> read(std::string_view key);
+  // As read(), for a write that does not ask what was there: a damaged row counts as none.
+  Result<OpenRow> read_to_replace(std::string_view key);
 
   // Local writes. Each issues one dot and is applied at once, or fails and changes nothing:
   // disk_full while there is no room, io.
   // Requires: `row` was read() in this turn and nothing was written since.
   Result<void> write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now);
   Result<void> raise_expiry(OpenRow& row, Expiry expiry, WallTime now);
-  Result<void> clear_all(WallTime now);  // Everything that the clock's contiguous part covers.
+  Result<void> clear_all(WallTime now);  // Everything that the clock covers.
 
   // Replica: what tree and exchange see, and how a peer's rows come in.
   Result<void> visit_rows(Range range, std::string_view from_row_key,
@@ -76,10 +78,14 @@ class Store final : public Replica {
   const Tree& tree() const override { return *tree_; }
   const HashKeys& hash_keys() const override { return options_.cluster.hash_keys; }
   const Clock& clock() const override { return clock_; }
-  const VersionVector& clear() const override { return clear_; }
+  bool has_damage() const override { return !damaged_.empty(); }
+  const Clock& clear() const override { return clear_; }
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) override;
-  Result<void> merge_clear(const VersionVector& clear, WallTime now) override;
+  Result<void> merge_clear(const Clock& clear, WallTime now) override;
   Result<void> join_clock(const Clock& clock, WallTime now) override;
+
+  // All peers have shown the same root: where rows are damaged here nobody shows anything, so they may go.
+  void forget_damaged();
 
   // A peer knows more of this actor's dots than we do: the directory was restored or cloned. Takes a
   // fresh actor and issues anew what this boot wrote.
@@ -120,9 +126,12 @@ class Store final : public Replica {
   // second.
   void refresh_space();
   bool has_space() const { return has_space_; }
+  // Whether there is room for what is not a client's new value: deletes, clears, what peers send.
+  bool has_reserve() const { return has_reserve_; }
   void end_reads() const { disk_.end_reads(); }
 
   std::uint64_t damaged_rows() const { return damaged_.size(); }
+  bool damaged(std::string_view row_key) const { return damaged_.contains(row_key); }
   std::uint64_t bytes_on_disk() const { return disk_.bytes_on_disk(); }
   const Clock& clock_at_start() const { return clock_at_start_; }
 
@@ -141,8 +150,10 @@ class Store final : public Replica {
 
   Result<OpenRow> open_row(std::string row_key);
   Result<void> visit_records(Range range, std::string_view from_row_key, Pending::Visit visit) const;
-  Result<void> check_space() const;
+  std::optional<Uint128> digest_of(std::string_view row_key, const RegisterRow& row) const;
+  Result<void> check_space(bool enough) const;
   Dot next_dot();
+  void cover(const RegisterRow& row);
   void store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot);
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
   void found_damage(std::string_view row_key) const;
@@ -162,15 +173,17 @@ class Store final : public Replica {
   NodeIdentity identity_;
   Pending pending_;
   Clock clock_;
+  Clock increment_;  // Of the clock, since the last record of the journal.
   Clock clock_at_start_;
   HybridClock hybrid_clock_;
-  VersionVector clear_;
+  Clock clear_;
   bool swept_ = true;  // No row holds a sibling that the clear covers.
   std::string sweep_from_;
   JournalPosition cleared_at_;
   JournalPosition position_;
   bool dirty_ = false;  // Clock, stamp or counts changed since the last commit began.
   bool has_space_ = true;
+  bool has_reserve_ = true;
   KeyCensus census_;   // What key_count() answers from.
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.

@@ -103,7 +103,7 @@ Result<void> Store::load_state() {
   if (!*clear) return {};
   ByteReader clear_in(**clear);
   swept_ = clear_in.u8() != 0;
-  clear_ = VersionVector::decode(clear_in);
+  clear_ = Clock::decode(clear_in);
   if (!clear_in.done()) return unreadable(clear_name);
   return {};
 }

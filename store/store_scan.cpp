@@ -10,8 +10,7 @@ namespace knit {
 
 namespace {
 
-constexpr std::size_t damaged_rows_max =
-    10'000;  // Known by name. With more, the tree is not rebuilt for each.
+constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
 constexpr std::size_t damaged_keys_listed_max = 100;
 
 }  // namespace
@@ -39,10 +38,12 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
     if (!swept_) {
       auto body = decode_body(record->body);
       if (!body) return true;
-      if (body->row.apply_clear(clear_)) {
-        if (body->row.siblings().empty() && body->row.lies_in(clear_)) return true;
+      const bool cleared = body->row.apply_clear(clear_);
+      const auto digest = digest_of(row_key, body->row);
+      if (!digest) return true;
+      if (cleared) {
         swept_body = encode_body(body->name, body->row);
-        view = {row_key, body->row.digest(row_key, hash_keys()), swept_body, shown_until(body->row)};
+        view = {row_key, *digest, swept_body, shown_until(body->row)};
       }
     }
     return visit(view);
@@ -53,6 +54,13 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
 void Store::found_damage(std::string_view row_key) const {
   if (damaged_.size() >= damaged_rows_max || !damaged_.emplace(row_key).second) return;
   if (tree_->complete() || position_of(row_key) < tree_->built_to()) tree_is_suspect_ = true;
+}
+
+void Store::forget_damaged() {
+  if (damaged_.empty() || tree_is_suspect_ || !tree_->complete()) return;
+  for (const std::string& row_key : damaged_) pending_.erase(Table::rows, row_key);
+  damaged_.clear();
+  dirty_ = true;
 }
 
 void Store::restart_tree() {
@@ -117,11 +125,11 @@ Result<void> Store::sweep_row(std::string row_key) {
   const auto record = decode_record(row_key, stored->value.value());
   auto body = decode_body(record->body);
   body->row.apply_clear(clear_);
-  const auto digest = body->row.digest(row_key, hash_keys());
-  if (!digest && body->row.lies_in(clear_)) {
+  const auto digest = digest_of(row_key, body->row);
+  if (!digest) {
     pending_.erase(Table::rows, std::move(row_key));
   } else {
-    std::string swept = encode_record(row_key, body->name, body->row, digest);
+    std::string swept = encode_record(row_key, body->name, body->row, *digest);
     pending_.put(Table::rows, std::move(row_key), std::move(swept));
   }
   dirty_ = true;
@@ -157,7 +165,7 @@ Result<void> Store::verify_leaf(Verification& verification) const {
       return true;
     }
     if (!swept_) body->row.apply_clear(clear_);
-    if (const auto digest = body->row.digest(row_key, hash_keys())) proven += {*digest, 1};
+    if (const auto digest = digest_of(row_key, body->row)) proven += {*digest, 1};
     return true;
   });
   if (!visited) return visited;

@@ -27,6 +27,7 @@ std::string_view state_name(Content content) {
     case Content::tombstone: return "tombstone";
     case Content::value: return "value";
     case Content::dropped: return "expired";
+    case Content::cleared: return "cleared";
   }
   return "unknown";
 }

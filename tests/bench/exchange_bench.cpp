@@ -52,7 +52,7 @@ class BenchReplica final : public Replica {
   const Tree& tree() const override { return tree_; }
   const HashKeys& hash_keys() const override { return keys_; }
   const Clock& clock() const override { return clock_; }
-  const VersionVector& clear() const override { return clear_; }
+  const Clock& clear() const override { return clear_; }
 
   Result<bool> merge_row(std::string_view row_key, std::string_view bytes, WallTime) override {
     auto received = decode_body(bytes);
@@ -60,7 +60,7 @@ class BenchReplica final : public Replica {
     const auto place = std::lower_bound(rows_.begin(), rows_.end(), row_key, below);
     const bool known = place != rows_.end() && place->row_key == row_key;
     if (known && !has_news(received->row.version(), place->version)) return false;
-    BenchRow row{std::string(row_key), *received->row.digest(row_key, keys_), received->row.version(),
+    BenchRow row{std::string(row_key), received->row.digest(row_key, keys_), received->row.version(),
                  received->row.greatest_stamp()};
     const std::optional<Uint128> before = known ? std::optional(place->digest) : std::nullopt;
     const Uint128 after = row.digest;
@@ -72,7 +72,7 @@ class BenchReplica final : public Replica {
     tree_.apply(position_of(row_key), before, after);
     return true;
   }
-  Result<void> merge_clear(const VersionVector&, WallTime) override { return {}; }
+  Result<void> merge_clear(const Clock&, WallTime) override { return {}; }
   Result<void> join_clock(const Clock& clock, WallTime) override {
     clock_.join(clock);
     return {};
@@ -91,7 +91,7 @@ class BenchReplica final : public Replica {
     row.version.live.front().dot = dot;
     row.stamp = row.stamp.next();
     const Uint128 before = row.digest;
-    row.digest = *register_row(row).digest(row.row_key, keys_);
+    row.digest = register_row(row).digest(row.row_key, keys_);
     tree_.apply(position_of(row.row_key), before, row.digest);
   }
   std::size_t size() const { return rows_.size(); }
@@ -121,7 +121,7 @@ class BenchReplica final : public Replica {
 
   std::vector<BenchRow> rows_;
   Clock clock_;
-  VersionVector clear_;
+  Clock clear_;
   HashKeys keys_ = ::hash_keys();
   mutable std::string body_;
   bool building_ = false;
@@ -146,7 +146,7 @@ std::vector<BenchRow> make_rows(std::size_t count, Clock& clock, std::mt19937_64
     };
     for (std::uint64_t writes = random() % 3; writes > 0; --writes) row.version.context.add(next());
     row.version.live.push_back({next(), {}});
-    row.digest = *BenchReplica::register_row(row).digest(row.row_key, keys);
+    row.digest = BenchReplica::register_row(row).digest(row.row_key, keys);
     rows.push_back(std::move(row));
   }
   std::sort(rows.begin(), rows.end(),

@@ -42,7 +42,9 @@ std::optional<std::string> Model::difference(Store& store) const {
     const auto row = store.read(key);
     if (!row) return "key " + key + ": " + row.error().message;
     std::map<Dot, Stamp> shown;
-    for (const Sibling& s : row->row.siblings()) shown[s.dot] = s.stamp;
+    for (const Sibling& s : row->row.siblings()) {
+      if (s.content != Content::cleared) shown[s.dot] = s.stamp;
+    }
     if (shown == expected) continue;
     std::string text = "key " + key + " should hold";
     for (const auto& [dot, stamp] : expected) text += " " + to_string(dot);

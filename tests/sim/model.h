@@ -22,7 +22,7 @@ struct Write {
   Stamp stamp;
   std::string key;
   std::vector<Dot> superseded;
-  VersionVector cleared;  // Of a FLUSHALL: what it covers. `key` is empty then.
+  Clock cleared;  // Of a FLUSHALL: what it covers. `key` is empty then.
   bool is_clear = false;
 };
 

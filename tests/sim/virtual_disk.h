@@ -18,7 +18,7 @@ class VirtualDisk final : public OrderedStore {
   void end_reads() override {}
   void start_commit(const Batch& batch) override { writing_ = &batch; }
   std::uint64_t bytes_on_disk() const override { return 0; }
-  std::uint64_t bytes_free() const override { return full ? 0 : ~std::uint64_t{0}; }
+  std::uint64_t bytes_free() const override { return full ? 0 : bytes_left; }
 
   bool writing() const { return writing_ != nullptr; }
   // Ends the commit: durable, or refused when the disk is full.
@@ -33,6 +33,7 @@ class VirtualDisk final : public OrderedStore {
   JournalPosition durable() const { return durable_; }
 
   bool full = false;
+  std::uint64_t bytes_left = ~std::uint64_t{0};
 
  private:
   using Entries = std::map<std::string, std::string, std::less<>>;

@@ -91,7 +91,8 @@ class World {
   void heal();
   bool converged();
   std::optional<std::string> converge(const char* when);
-  void check_host(std::size_t host);
+  void check_clock(std::size_t host);
+  void check_tree(std::size_t host);
 
   WorldOptions options_;
   std::mt19937_64 random_;

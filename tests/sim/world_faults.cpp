@@ -30,7 +30,8 @@ void World::fault() {
       break;
     case 5: hosts_[a]->disk.full = chance(0.5); break;
     default:
-      if (hosts_[a]->up()) check_host(a);
+      if (hosts_[a]->up()) check_clock(a);
+      if (hosts_[a]->up()) check_tree(a);
   }
   at(Millis(50 + random(1500)), [this] { fault(); });
 }

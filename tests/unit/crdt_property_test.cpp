@@ -44,8 +44,8 @@ HashKeys test_keys() {
 // What one node knows of one row.
 struct Replica {
   RegisterRow row;
-  VersionVector known;  // The dots that it has applied.
-  VersionVector clear;
+  Clock known;  // The dots that it has applied.
+  Clock clear;
 
   void receive(const Replica& other) {
     row.merge(other.row);
@@ -97,7 +97,7 @@ class History {
 
   void write(std::size_t index, Content content) {
     Replica& node = nodes_[index];
-    const Dot dot{{100 + index}, node.known.sequence({100 + index}) + 1};
+    const Dot dot{{100 + index}, node.known.highest({100 + index}) + 1};
     const Expiry expiry = random_.below(2) == 0 ? Expiry{} : Expiry{1 + random_.below(100)};
     const Stamp stamp{std::max(node.row.greatest_stamp().value + 1, random_.below(50))};
     const std::string value = content == Content::value ? "v" + std::to_string(dot.sequence) : "";
@@ -129,7 +129,7 @@ class History {
   std::vector<Replica> snapshots_;
   std::map<Dot, Expiry> written_;
   std::set<Dot> superseded_;
-  VersionVector cleared_;
+  Clock cleared_;
 };
 
 RegisterRow merged(RegisterRow left, const RegisterRow& right) {
@@ -141,6 +141,15 @@ std::map<Dot, Expiry> live_of(const RegisterRow& row) {
   std::map<Dot, Expiry> live;
   for (const Sibling& sibling : row.siblings()) live[sibling.dot] = sibling.expiry;
   return live;
+}
+
+// The same without what a clear has covered.
+std::map<Dot, Expiry> shown_by(const RegisterRow& row) {
+  std::map<Dot, Expiry> shown;
+  for (const Sibling& sibling : row.siblings()) {
+    if (sibling.content != Content::cleared) shown[sibling.dot] = sibling.expiry;
+  }
+  return shown;
 }
 
 // Calls `test` for each seed, so that a failure names it.
@@ -196,6 +205,11 @@ TEST_CASE("the order and the number of deliveries do not matter") {
     history.random().shuffle(deliveries);
     Replica second;
     for (const Replica& state : deliveries) second.receive(state);
+    // Where a clear came early its siblings may be forgotten that are still kept where it came late.
+    REQUIRE(shown_by(first.row) == shown_by(second.row));
+    const Replica late = second;
+    second.receive(first);
+    first.receive(late);
     REQUIRE(first.row == second.row);
     REQUIRE((first.row.digest("k", test_keys()) == second.row.digest("k", test_keys())));
   });
@@ -205,7 +219,7 @@ TEST_CASE("no dot is lost that nothing superseded, none comes back, and the late
   for_each_history([](History& history) {
     Replica all;
     for (const Replica& state : history.snapshots()) all.receive(state);
-    REQUIRE(live_of(all.row) == history.expected_live());
+    REQUIRE(shown_by(all.row) == history.expected_live());
   });
 }
 
@@ -213,8 +227,9 @@ TEST_CASE("the winner is the sibling with the greatest stamp, actor and sequence
   for_each_history([](History& history) {
     for (const Replica& state : history.snapshots()) {
       const Sibling* winner = state.row.winner();
-      REQUIRE((winner == nullptr) == state.row.siblings().empty());
+      REQUIRE((winner == nullptr) == shown_by(state.row).empty());
       for (const Sibling& s : state.row.siblings()) {
+        if (s.content == Content::cleared) continue;
         REQUIRE(std::tie(winner->stamp, winner->dot) >= std::tie(s.stamp, s.dot));
       }
       for (const std::uint64_t now : {0, 50, 100, 1000}) {
@@ -244,7 +259,7 @@ TEST_CASE("digests are equal exactly when the live siblings are") {
       const RegisterRow& y = history.random().one_of(history.snapshots()).row;
       const bool same = x.digest("k", test_keys()) == y.digest("k", test_keys());
       REQUIRE(same == (live_of(x) == live_of(y)));
-      REQUIRE((x.siblings().empty() || x.digest("k", test_keys()) != x.digest("l", test_keys())));
+      REQUIRE(x.digest("k", test_keys()) != x.digest("l", test_keys()));
     }
   });
 }
@@ -308,6 +323,12 @@ std::set<Dot> dots_of(const Clock& clock) {
   return dots;
 }
 
+VersionVector bases_of(const Clock& clock) {
+  VersionVector bases;
+  for (const auto& [actor, entry] : clock.entries()) bases.add({actor, entry.base});
+  return bases;
+}
+
 std::uint64_t contiguous_of(const std::set<Dot>& dots, ActorId actor) {
   std::uint64_t base = 0;
   while (dots.contains({actor, base + 1})) ++base;
@@ -326,7 +347,6 @@ TEST_CASE("a clock is the set of dots that were added, in whatever order") {
     REQUIRE(clock == clock_of(dots, random));
     for (std::uint64_t actor = 1; actor <= 3; ++actor) {
       REQUIRE(clock.base({actor}) == contiguous_of(dots, {actor}));
-      REQUIRE(clock.contiguous().sequence({actor}) == contiguous_of(dots, {actor}));
     }
   }
 }
@@ -373,8 +393,8 @@ TEST_CASE("version vectors join like sets, cover like sets and come back from th
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     INFO("seed " << seed);
     Random random(seed);
-    const VersionVector left = clock_of(random_dots(random), random).contiguous();
-    const VersionVector right = clock_of(random_dots(random), random).contiguous();
+    const VersionVector left = bases_of(clock_of(random_dots(random), random));
+    const VersionVector right = bases_of(clock_of(random_dots(random), random));
     VersionVector joined = left;
     joined.join(right);
     for (std::uint64_t actor = 0; actor <= 4; ++actor) {

@@ -146,18 +146,34 @@ TEST_CASE("bytes beat bytes given up, and the digest is the same for both") {
 TEST_CASE("a clear hides what it covers and leaves what it does not") {
   RegisterRow row = row_of(value({a, 1}, 10, "v"));
   const RegisterRow before = row;
-  row.merge(row_of(value({b, 5}, 11, "later")));
-  VersionVector covered;
-  covered.add({a, 3});
-  CHECK_FALSE(row.lies_in(covered));
+  row.merge(row_of(value({b, 5}, 9, "other")));
+  Clock covered;
+  covered.add({a, 1});
   CHECK(row.apply_clear(covered));
   CHECK_FALSE(row.apply_clear(covered));
-  CHECK(row.winner()->value == "later");
-  CHECK_FALSE(row.merge(before));
+  CHECK(row.siblings().size() == 1);
+  CHECK(row.winner()->value == "other");
   covered.add({b, 5});
-  CHECK(row.lies_in(covered));
   CHECK(row.apply_clear(covered));
-  CHECK_FALSE(row.digest("k", test_keys()).has_value());
+  CHECK(row.siblings().empty());
+}
+
+TEST_CASE("a cleared sibling stays while its row has superseded what the clear does not cover") {
+  RegisterRow row = row_of(value({a, 1}, 10, "old"));
+  const RegisterRow old = row;
+  row.write(value({b, 1}, 11, "new"));
+  Clock covered;
+  covered.add({b, 1});
+  CHECK(row.apply_clear(covered));
+  CHECK(row.siblings().size() == 1);
+  CHECK(row.winner() == nullptr);
+  CHECK(row.visible({0}) == nullptr);
+  CHECK(row.greatest_stamp() == Stamp{11});
+  CHECK_FALSE(row.merge(old));
+  CHECK(decoded<RegisterRow>(encoded(row)) == row);
+  covered.add({a, 1});
+  CHECK(row.apply_clear(covered));
+  CHECK(row.siblings().empty());
 }
 
 TEST_CASE("above the limit of siblings the lowest are superseded for good") {

@@ -101,17 +101,6 @@ void drift(MapReplica& a, MapReplica& b, Random& random, std::uint64_t keys, int
   }
 }
 
-// A row whose siblings are all superseded, by something that left nothing else behind.
-void make_guard(const MapReplica& of, MapReplica& at, const std::string& row_key) {
-  const auto row = of.rows().find(row_key);
-  if (row == of.rows().end()) return;
-  RegisterRow guard = row->second;
-  VersionVector covered;
-  for (const Sibling& sibling : guard.siblings()) covered.add(sibling.dot);
-  guard.apply_clear(covered);
-  REQUIRE(at.merge_row(row_key, encode_body({}, guard), now));
-}
-
 void require_equal(const MapReplica& a, const MapReplica& b) {
   REQUIRE((digests(a) == digests(b)));
   REQUIRE((a.root() == b.root()));
@@ -188,10 +177,6 @@ TEST_CASE("two replicas that exchange while nobody writes are equal afterwards")
       MapReplica& loser = random() % 2 == 0 ? a : b;
       loser.lose(string_row_key(key(random() % keys), a.hash_keys()));
     }
-    for (std::uint64_t i = random() % 20; i > 0; --i) {
-      const bool at_a = random() % 2 == 0;
-      make_guard(at_a ? b : a, at_a ? a : b, string_row_key(key(random() % keys), a.hash_keys()));
-    }
     if (seed % 5 == 0) {
       MapReplica& flushed = random() % 2 == 0 ? a : b;
       flushed.flush_all();
@@ -254,41 +239,6 @@ TEST_CASE("a session whose work outgrows its limit ends incomplete on both sides
   CHECK(session.responder->outcome() == Outcome::incomplete);
   CHECK((a.clock() == clock_a));
   CHECK((b.clock() == clock_b));
-}
-
-TEST_CASE("rows that show nothing supersede what the peer still shows") {
-  for (const bool guard_starts : {true, false}) {
-    for (const std::uint64_t guards : {1, 3, 700}) {
-      INFO(guards << " guards, they " << (guard_starts ? "start" : "answer"));
-      MapReplica a({1});
-      MapReplica b({2});
-      for (std::uint64_t i = 0; i < guards; ++i) {
-        b.write(key(i), "ghost");
-        make_guard(b, a, string_row_key(key(i), a.hash_keys()));
-      }
-      const Session session = guard_starts ? run_to_end(a, b) : run_to_end(b, a);
-      CHECK(digests(b).empty());
-      require_equal(a, b);
-      CHECK(rows_in_vain(session) == 0);
-    }
-  }
-}
-
-TEST_CASE("many rows that show nothing do not keep a few others from being compared") {
-  MapReplica a({1});
-  MapReplica b({2});
-  for (std::uint64_t i = 0; i < 3000; ++i) {
-    b.write(key(i), "ghost");
-    make_guard(b, a, string_row_key(key(i), a.hash_keys()));
-    make_guard(b, b, string_row_key(key(i), a.hash_keys()));
-  }
-  for (std::uint64_t i = 0; i < 5; ++i) {
-    a.write("a" + key(i), "mine");
-    b.write("b" + key(i), "theirs");
-  }
-  run_to_end(a, b);
-  require_equal(a, b);
-  CHECK(digests(a).size() == 10);
 }
 
 TEST_CASE("a FLUSHALL is passed on instead of comparing, in both directions") {

@@ -211,7 +211,8 @@ TEST_CASE("a sync that fails is an error of the disk, and the batch is not there
   CHECK(holds(*store, "k", "old"));
 }
 
-TEST_CASE("after a meta page could not be written everything is an error, until the store is reopened", "[threads]") {
+TEST_CASE("after a meta page could not be written everything is an error, until the store is reopened",
+          "[threads]") {
   const TemporaryDirectory directory;
   auto store = open_store(directory.path());
   REQUIRE(commit_row(*store, "k", "old").has_value());
@@ -271,7 +272,8 @@ std::uint32_t last_acknowledged_by_killed_child(const std::string& path, std::ui
 
 }  // namespace
 
-TEST_CASE("kill -9 in the middle of commits loses nothing acknowledged and leaves no half batch", "[threads]") {
+TEST_CASE("kill -9 in the middle of commits loses nothing acknowledged and leaves no half batch",
+          "[threads]") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("data");
   std::uint32_t last = 0;

@@ -140,7 +140,8 @@ TEST_CASE("a value of 64 MiB comes back whole", "[threads]") {
   CHECK(get(*store, "small") == "s");
 }
 
-TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole and never found", "[threads]") {
+TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole and never found",
+          "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   const std::string longest(511, 'k');
@@ -262,7 +263,8 @@ TEST_CASE("a data file that is not LMDB's is reported as corrupt", "[threads]") 
   CHECK(store.error().code == ErrorCode::corrupt);
 }
 
-TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted space is free again", "[threads]") {
+TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted space is free again",
+          "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path(), 4 << 20);
   const auto disk_before = store->bytes_on_disk();

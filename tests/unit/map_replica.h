@@ -47,19 +47,19 @@ class MapReplica final : public Replica {
   const Tree& tree() const override { return tree_; }
   const HashKeys& hash_keys() const override { return keys_; }
   const Clock& clock() const override { return clock_; }
-  const VersionVector& clear() const override { return clear_; }
+  const Clock& clear() const override { return clear_; }
 
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime) override {
     auto checked = check_row(row_key, body, keys_);
     if (!checked) return tl::unexpected(std::move(checked.error()));
     return change(std::string(row_key), [&](RegisterRow& row) { return row.merge(checked->body.row); });
   }
-  Result<void> merge_clear(const VersionVector& clear, WallTime) override {
+  Result<void> merge_clear(const Clock& clear, WallTime) override {
     if (clear_.covers(clear)) return {};
     clear_.join(clear);
     for (auto row = rows_.begin(); row != rows_.end();) {
       row->second.apply_clear(clear_);
-      row = row->second.lies_in(clear_) ? rows_.erase(row) : std::next(row);
+      row = row->second.siblings().empty() ? rows_.erase(row) : std::next(row);
     }
     tree_.restart();
     return {};
@@ -86,7 +86,7 @@ class MapReplica final : public Replica {
       return true;
     });
   }
-  void flush_all() { check(merge_clear(clock_.contiguous(), {}).has_value(), "a map cannot fail"); }
+  void flush_all() { check(merge_clear(clock_, {}).has_value(), "a map cannot fail"); }
   // Puts a row there whatever it was before. Its dots are applied.
   void put(const std::string& row_key, const RegisterRow& row) {
     for (const Sibling& sibling : row.siblings()) clock_.add(sibling.dot);
@@ -106,7 +106,8 @@ class MapReplica final : public Replica {
   const std::map<std::string, RegisterRow, std::less<>>& rows() const { return rows_; }
   std::optional<Uint128> digest_of(const std::string& row_key) const {
     const auto row = rows_.find(row_key);
-    return row == rows_.end() ? std::nullopt : row->second.digest(row_key, keys_);
+    if (row == rows_.end()) return std::nullopt;
+    return row->second.digest(row_key, keys_);
   }
   Uint128 root() const { return root_digest(tree_, clear_, keys_); }
 
@@ -119,7 +120,7 @@ class MapReplica final : public Replica {
     RegisterRow& row = rows_[row_key];
     bool changed = apply(row);
     changed = !row.apply_clear(clear_) && changed;
-    if (row.lies_in(clear_)) rows_.erase(row_key);
+    if (row.siblings().empty()) rows_.erase(row_key);
     tree_.apply(position_of(row_key), before, digest_of(row_key));
     return changed;
   }
@@ -137,7 +138,7 @@ class MapReplica final : public Replica {
   HashKeys keys_;
   std::map<std::string, RegisterRow, std::less<>> rows_;
   Clock clock_;
-  VersionVector clear_;
+  Clock clear_;
   Stamp stamp_;
   Tree tree_;
 };

@@ -174,6 +174,37 @@ TEST_CASE("of two links of a pair both sides keep the same one") {
   }
 }
 
+TEST_CASE("a host that lost its data directory takes its own old place") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  Outbox out;
+  pair.a.node->on_link_down({1}, pair.now(), out);
+  Hello reborn;
+  reborn.cluster_id = pair.a.host.store->cluster().id;
+  reborn.node = {77};
+  reborn.name = reborn.address = "b";
+  pair.a.node->on_link_up({2}, "", pair.now(), out);
+  pair.a.node->on_message({2}, Channel::control, encode(reborn), pair.now(), out);
+  const NodeStatus status = pair.a.node->status(pair.now());
+  REQUIRE(status.peers.size() == 1);
+  CHECK(status.peers[0].node == NodeId{77});
+}
+
+TEST_CASE("a name that could command a terminal is refused") {
+  Pair pair;
+  Hello hello;
+  hello.cluster_id = pair.a.host.store->cluster().id;
+  hello.node = {9};
+  hello.name = "evil\n\x1b[2J";
+  Outbox out;
+  pair.a.node->on_link_up({1}, "", pair.now(), out);
+  pair.a.node->on_message({1}, Channel::control, encode(hello), pair.now(), out);
+  pair.a.take(out);
+  CHECK(pair.a.closed.size() == 1);
+  CHECK_FALSE(pair.a.noticed("evil"));
+}
+
 TEST_CASE("who does not begin with a hello, or sends noise, is closed") {
   Pair pair;
   Outbox out;
@@ -204,6 +235,21 @@ TEST_CASE("a session whose peer falls silent ends within its deadline, with noth
   CHECK_FALSE(pair.a.node->status(pair.now()).peers[0].exchange_progress);
   CHECK(pair.a.host.store->clock() == clock);
   CHECK(pair.a.host.proven());
+}
+
+TEST_CASE("a session whose long message is still arriving goes on") {
+  Pair pair;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.b.host.set("k", "v");
+  pair.tick(1s);
+  pair.deliver(pair.b, pair.a);
+  REQUIRE(pair.a.node->status(pair.now()).peers[0].exchange_progress);
+  for (int i = 0; i < 100; ++i) {
+    pair.tick(200ms);
+    pair.a.node->on_progress({1}, pair.now());
+  }
+  CHECK(pair.a.node->status(pair.now()).peers[0].exchange_progress);
 }
 
 TEST_CASE("a comparison lists what differs and changes nothing") {

@@ -66,6 +66,24 @@ TEST_CASE("a commit without room undoes what nobody has seen, dots too") {
   CHECK(host.proven());
 }
 
+TEST_CASE("the reserve of the disk is for deletes and for what peers send") {
+  Host host(1), peer(2);
+  peer.set("theirs", "v");
+  host.set("k", "v");
+  host.commit();
+  host.options.disk_reserve_bytes = 1000;
+  host.open();
+  host.disk.bytes_left = 600;
+  host.store->refresh_space();
+  CHECK(host.keyspace->set("k", "x", {}, now).error().code == ErrorCode::disk_full);
+  CHECK(host.keyspace->remove("k", now).value());
+  host.take_rows_of(peer);
+  CHECK(host.get("theirs") == "v");
+  host.disk.bytes_left = 100;
+  host.store->refresh_space();
+  CHECK(host.keyspace->remove("theirs", now).error().code == ErrorCode::disk_full);
+}
+
 TEST_CASE("a failed disk is told apart from a full one") {
   Host host(1);
   host.set("k", "v");
@@ -107,18 +125,33 @@ TEST_CASE("a row that a clear covered is not revived by a peer that has it still
   CHECK((a.root() == b.root()));
 }
 
-TEST_CASE("a cleared row keeps guard over what the clear did not cover") {
+TEST_CASE("a clear covers what is shown, also what came without its clock") {
   Host a(1), b(2);
   b.set("k", "from b");
-  a.take_rows_of(b);  // The clock of b is not joined: its dot is known to the row alone.
-  a.set("k", "from a");
+  a.take_rows_of(b);
   REQUIRE(a.keyspace->clear(now));
-  a.work();
   CHECK(a.get("k") == "(nil)");
+  a.work();
   a.take_rows_of(b);
   CHECK(a.get("k") == "(nil)");
-  b.take_rows_of(a);
-  CHECK(b.get("k") == "(nil)");
+}
+
+TEST_CASE("a cleared row still supersedes what the clear did not cover") {
+  Host a(1), b(2), c(3);
+  c.set("k", "from c");
+  b.take_rows_of(c);
+  b.set("k", "from b");
+  a.take_rows_of(b);  // The write of c is known to the row of b alone.
+  REQUIRE(a.keyspace->clear(now));
+  a.work();
+  a.commit();
+  CHECK(a.get("k") == "(nil)");
+  CHECK(a.keyspace->size(now) == 0);
+  a.take_rows_of(c);
+  CHECK(a.get("k") == "(nil)");
+  a.set("k", "again");
+  CHECK(a.get("k") == "again");
+  CHECK(a.proven());
 }
 
 TEST_CASE("a row of a peer must be one that this cluster's keys name") {
@@ -151,6 +184,33 @@ TEST_CASE("a damaged row is found, stands outside the tree, and is replaced by a
   a.commit();
   CHECK((a.root() == b.root()));
   CHECK(a.proven());
+}
+
+TEST_CASE("a damaged row can be overwritten and deleted, and goes when nobody shows anything there") {
+  Host host(1);
+  host.set("k", "v");
+  host.commit();
+  const auto damage = [&] {
+    host.disk.damage_row(7);
+    host.open();
+    REQUIRE(host.store->has_damage());
+    REQUIRE(host.keyspace->get("k", now).error().code == ErrorCode::corrupt);
+  };
+  damage();
+  host.set("k", "again");
+  CHECK(host.get("k") == "again");
+  CHECK_FALSE(host.store->has_damage());
+  CHECK(host.proven());
+  host.commit();
+  damage();
+  CHECK(host.keyspace->remove("k", now).value());
+  CHECK(host.get("k") == "(nil)");
+  host.commit();
+  damage();
+  host.store->forget_damaged();
+  CHECK(host.get("k") == "(nil)");
+  CHECK_FALSE(host.store->has_damage());
+  CHECK(host.proven());
 }
 
 TEST_CASE("a restored copy takes a fresh actor and issues anew what it wrote meanwhile") {

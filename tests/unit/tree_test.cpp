@@ -10,10 +10,10 @@ using namespace knit;
 
 namespace {
 
-// Rows that are nothing but a position and a digest; an empty one is a row that shows nothing.
+// Rows that are nothing but a position and a digest.
 class DigestRows final : public RowSource {
  public:
-  using Rows = std::map<std::string, std::optional<Uint128>>;
+  using Rows = std::map<std::string, Uint128>;
 
   Result<void> visit_rows(Range range, std::string_view from_row_key,
                           FunctionRef<bool(const RowView&)> visit) const override {
@@ -41,9 +41,9 @@ class DigestRows final : public RowSource {
 
   void change(Tree& tree, const std::string& key, std::optional<Uint128> after) {
     const auto found = rows.find(key);
-    const auto before = found == rows.end() ? std::nullopt : found->second;
+    const auto before = found == rows.end() ? std::nullopt : std::optional(found->second);
     if (after) {
-      rows[key] = after;
+      rows[key] = *after;
     } else {
       rows.erase(key);
     }
@@ -55,7 +55,7 @@ class DigestRows final : public RowSource {
     for (auto row = rows.lower_bound(first_row_key_at(range.first)); row != rows.end(); ++row) {
       const Position position = position_of(row->first);
       if (position.key_hash > range.last.key_hash) break;
-      if (row->second && range.contains(position)) sum += Summary{*row->second, 1};
+      if (range.contains(position)) sum += Summary{row->second, 1};
     }
     return sum;
   }
@@ -144,11 +144,7 @@ TEST_CASE("every leaf and every prefix equals the sum over its rows, whatever ha
         auto row = rows.rows.lower_bound(random_key());
         if (row == rows.rows.end()) row = rows.rows.begin();
         const std::string key = row->first;
-        if (dice == 15) {
-          const auto before = row->second;
-          row->second = std::nullopt;  // The row goes on, but shows nothing.
-          tree.apply(position_of(key), before, std::nullopt);
-        } else if (dice < 12) {
+        if (dice < 12) {
           rows.change(tree, key, random128(random));
         } else {
           rows.change(tree, key, std::nullopt);
@@ -231,15 +227,6 @@ TEST_CASE("many rows at one position stay in one leaf") {
   CHECK((tree.leaf_at({9, 9}).range == Range{{9, 9}, {9, 9}}));
 }
 
-TEST_CASE("rows without a digest neither count nor stop a build") {
-  DigestRows rows;
-  for (std::uint64_t i = 0; i < 5000; ++i) rows.rows[DigestRows::row_key({i << 32, 0})] = std::nullopt;
-  rows.rows[DigestRows::row_key({1, 1})] = 5;
-  Tree tree(rows);
-  build(tree, 10);
-  CHECK((tree.total() == Summary{5, 1}));
-}
-
 TEST_CASE("rows of one key hash count whatever their order") {
   DigestRows rows;
   rows.ordered = false;
@@ -299,7 +286,7 @@ TEST_CASE("the root digest tells sums, counts and clears apart") {
   Tree tree(rows);
   build(tree);
   const Uint128 empty = root_digest(tree, {}, keys);
-  VersionVector clear;
+  Clock clear;
   clear.add({{1}, 1});
   CHECK((root_digest(tree, clear, keys) != empty));
   rows.change(tree, DigestRows::row_key({1, 1}), Uint128{0});
