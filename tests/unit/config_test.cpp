@@ -36,7 +36,7 @@ Config good(const std::string& text) {
 }
 
 std::string shipped_file() {
-  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "../../configs/knit.toml");
+  std::ifstream file(KNIT_SHIPPED_CONFIG);
   REQUIRE(file);
   return {std::istreambuf_iterator<char>(file), {}};
 }
