@@ -48,15 +48,15 @@ Table difference_table(const Json& diff) {
 
 void print_diff(const Json& diff, const std::string& peer) {
   const std::int64_t found = number_of(diff, "found");
-  const std::string cost =
-      fmt::format("{} in {} messages, {}", bytes_text(number_of(diff, "comparison_bytes")),
-                  number_of(diff, "messages"), duration_text(number_of(diff, "duration_ms")));
+  const std::string cost = fmt::format("{} in {}, {}", bytes_text(number_of(diff, "comparison_bytes")),
+                                       counted(number_of(diff, "messages"), "message"),
+                                       duration_text(number_of(diff, "duration_ms")));
   if (found == 0) {
     fmt::print("{} holds the same as this node (compared with {})\n", escaped(peer), cost);
     return;
   }
-  fmt::print("{} keys differ between this node and {} (compared with {})\n\n", count_text(found),
-             escaped(peer), cost);
+  fmt::print("{} {} between this node and {} (compared with {})\n\n", counted(found, "key"),
+             found == 1 ? "differs" : "differ", escaped(peer), cost);
   fmt::print("{}", difference_table(diff).text());
   const std::int64_t listed = number_of(diff, "listed");
   if (listed < found) {

@@ -66,7 +66,8 @@ void show_progress(ProgressBar& bar, Connection& observer) {
       ++running;
     }
   }
-  bar.show(running == 0 ? 0 : sum / running, fmt::format("{} peers, {} rows", running, count_text(rows)));
+  bar.show(running == 0 ? 0 : sum / running,
+           fmt::format("{}, {}", counted(running, "peer"), counted(rows, "row")));
 }
 
 // The reply to the repair; empty if the user interrupted it.
@@ -91,10 +92,11 @@ void print_session(const Json& session) {
     fmt::print("{}: failed: {}\n", name, escaped(error, 200));
     return;
   }
-  fmt::print("{}: {}; {} rows received, {} sent, {} changed here; compared with {} in {} messages, {}\n",
-             name, escaped(text_of(session, "outcome")), count_text(number_of(session, "rows_received")),
+  fmt::print("{}: {}; {} received, {} sent, {} changed here; compared with {} in {}, {}\n", name,
+             escaped(text_of(session, "outcome")), counted(number_of(session, "rows_received"), "row"),
              count_text(number_of(session, "rows_sent")), count_text(number_of(session, "rows_changed")),
-             bytes_text(number_of(session, "comparison_bytes")), number_of(session, "messages"),
+             bytes_text(number_of(session, "comparison_bytes")),
+             counted(number_of(session, "messages"), "message"),
              duration_text(number_of(session, "duration_ms")));
 }
 

@@ -122,12 +122,13 @@ Table node_table(const Json& status) {
 void print_footer(const Json& status) {
   const std::int64_t comparison =
       number_of(status, "comparison_bytes_sent") + number_of(status, "comparison_bytes_received");
-  fmt::print("\ncluster {}, up {}, {} on disk, {} clients\n", escaped(text_of(status, "cluster")),
+  fmt::print("\ncluster {}, up {}, {} on disk, {}\n", escaped(text_of(status, "cluster")),
              duration_text(number_of(status, "uptime_ms")), bytes_text(number_of(status, "bytes_on_disk")),
-             count_text(number_of(status, "clients")));
-  fmt::print("{} exchanges since the start: {} compared, {} rows received, {} rows sent\n",
-             count_text(number_of(status, "exchanges")), bytes_text(comparison),
-             count_text(number_of(status, "rows_received")), count_text(number_of(status, "rows_sent")));
+             counted(number_of(status, "clients"), "client"));
+  fmt::print("{} since the start: {} compared, {} received, {} sent\n",
+             counted(number_of(status, "exchanges"), "exchange"), bytes_text(comparison),
+             counted(number_of(status, "rows_received"), "row"),
+             counted(number_of(status, "rows_sent"), "row"));
 }
 
 void print_status(const Json& status) {

@@ -49,6 +49,10 @@ std::string count_text(std::int64_t count) {
   return out;
 }
 
+std::string counted(std::int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count_text(count), noun, count == 1 ? "" : "s");
+}
+
 std::string bytes_text(std::int64_t bytes) {
   constexpr std::array units = {"kB", "MB", "GB", "TB"};
   if (bytes < 1000) {

@@ -13,11 +13,12 @@ namespace knit {
 // What is longer than `most` bytes is cut, and says how long it is.
 std::string escaped(std::string_view bytes, std::size_t most = 48);
 
-std::string count_text(std::int64_t count);              // 1,234,567
-std::string bytes_text(std::int64_t bytes);              // 999 B, 12.3 kB, 4.5 MB
-std::string duration_text(std::int64_t milliseconds);    // 12 ms, 3.4 s, 5 min, 6 h, 7 d
-std::string utc_text(std::int64_t unix_milliseconds);    // 2025-01-31 23:59:59.123
-std::string since_text(std::int64_t unix_milliseconds);  // How long ago; "never" for zero.
+std::string count_text(std::int64_t count);                      // 1,234,567
+std::string counted(std::int64_t count, std::string_view noun);  // 1 row, 1,234 rows
+std::string bytes_text(std::int64_t bytes);                      // 999 B, 12.3 kB, 4.5 MB
+std::string duration_text(std::int64_t milliseconds);            // 12 ms, 3.4 s, 5 min, 6 h, 7 d
+std::string utc_text(std::int64_t unix_milliseconds);            // 2025-01-31 23:59:59.123
+std::string since_text(std::int64_t unix_milliseconds);          // How long ago; "never" for zero.
 
 class Table {
  public:

@@ -7,10 +7,14 @@
 namespace knit {
 namespace {
 
+std::string wrong_leaves(std::int64_t count) {
+  return fmt::format("{} wrong {}", count_text(count), count == 1 ? "leaf" : "leaves");
+}
+
 void print_verification(const Json& found, bool sound) {
-  fmt::print("{}: {} rows, {} damaged; {} wrong leaves in the tree; {}\n", sound ? "sound" : "NOT SOUND",
-             count_text(number_of(found, "rows")), count_text(number_of(found, "damaged_rows")),
-             count_text(number_of(found, "wrong_leaves")), duration_text(number_of(found, "duration_ms")));
+  fmt::print("{}: {}, {} damaged; {} in the tree; {}\n", sound ? "sound" : "NOT SOUND",
+             counted(number_of(found, "rows"), "row"), count_text(number_of(found, "damaged_rows")),
+             wrong_leaves(number_of(found, "wrong_leaves")), duration_text(number_of(found, "duration_ms")));
   for (const Json& key : list_of(found, "damaged_keys")) {
     fmt::print("damaged: {}\n", escaped(key.is_string() ? key.get<std::string>() : "?", 200));
   }

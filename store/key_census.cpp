@@ -14,8 +14,10 @@ void KeyCensus::change(std::uint64_t shown_until, std::int64_t by) {
   const std::uint64_t second = shown_until / 1000;
   if (second < expired_to_) {
     expired_ += by;
-  } else if (auto& waiting = expiring_[second]; (waiting += by) == 0) {
-    expiring_.erase(second);
+  } else {
+    const auto waiting = expiring_.try_emplace(second, 0).first;
+    waiting->second += by;
+    if (waiting->second == 0) expiring_.erase(waiting);
   }
 }
 
