@@ -168,7 +168,7 @@ void client_setinfo(Call& call) {
     return call.reply.error(std::string("ERR ") + (is_name ? "lib-name" : "lib-ver") +
                             " cannot contain spaces, newlines or special characters.");
   }
-  (is_name ? call.session().library_name : call.session().library_version) = call.take(3);
+  (is_name ? call.session().client_library_name : call.session().client_library_version) = call.take(3);
   call.reply.ok();
 }
 

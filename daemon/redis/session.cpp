@@ -197,7 +197,8 @@ std::string Session::describe() const {
       "user=default redir=-1 resp={} lib-name={} lib-ver={}",
       id_, peer_.address, peer_.local_address, name, seconds(connected_), seconds(last_used_), flags,
       parser_.unread(), queued_bytes(), queued_bytes() + parser_.memory_bytes(),
-      last_command_ == nullptr ? "NULL" : last_command_->name, protocol, library_name, library_version);
+      last_command_ == nullptr ? "NULL" : last_command_->name, protocol, client_library_name,
+      client_library_version);
 }
 
 bool Call::is(std::size_t index, std::string_view word) const {

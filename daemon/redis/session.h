@@ -82,8 +82,8 @@ class Session {
   bool authenticated = false;
   bool close_after_reply = false;
   std::string name;
-  std::string library_name;
-  std::string library_version;
+  std::string client_library_name;
+  std::string client_library_version;
 
   std::size_t in_flight_bytes = 0;  // Taken from the queue and not written yet; kept by the socket's owner.
 
