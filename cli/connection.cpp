@@ -58,6 +58,7 @@ Reply copy(const redisReply& from) {
     case REDIS_REPLY_ERROR: return {std::string(from.str, from.len)};
     case REDIS_REPLY_ARRAY: {
       std::vector<Reply> items;
+      items.reserve(from.elements);
       for (std::size_t i = 0; i < from.elements; ++i) {
         items.push_back(copy(*from.element[i]));
       }

@@ -13,7 +13,7 @@
 #include "base/result.h"
 #include "base/types.h"
 
-struct redisContext;
+struct redisContext;  // NOLINT(readability-identifier-naming): hiredis's own name.
 
 namespace knit {
 

@@ -112,7 +112,7 @@ void PeerLink::on_bytes(std::string_view bytes) {
     auto message = reader_.next();
     if (!message) return transport_.end(*this, message.error().message);
     if (!*message) break;
-    transport_.on_message(*this, std::move(**message));
+    transport_.on_message(*this, **message);
   }
   if (!closed() && reader_.unfinished_bytes() > unfinished) transport_.on_progress(*this);
 }

@@ -86,7 +86,7 @@ void PeerTransport::link_up(PeerLink& link) {
   hooks_.deliver(out);
 }
 
-void PeerTransport::on_message(PeerLink& link, FrameMessage message) {
+void PeerTransport::on_message(PeerLink& link, const FrameMessage& message) {
   Outbox out;
   node_.on_message(link.id(), static_cast<Channel>(message.channel), message.bytes, hooks_.now(), out);
   hooks_.deliver(out);
@@ -108,7 +108,7 @@ void PeerTransport::close(const CloseLink& close) {
   if (PeerLink* link = find(close.link)) end(*link, close.reason);
 }
 
-void PeerTransport::end(PeerLink& link, std::string reason) {
+void PeerTransport::end(PeerLink& link, const std::string& reason) {
   const auto found = links_.find(link.id());
   if (found == links_.end()) return;
   link.close();
@@ -203,6 +203,7 @@ void PeerTransport::end_turn() {
   const JournalPosition synced = node_.store().synced();
   const Millis now = hooks_.now().steady;
   std::vector<PeerLink*> all;  // A write that fails ends its link.
+  all.reserve(links_.size());
   for (auto& [id, link] : links_) all.push_back(link.get());
   for (PeerLink* link : all) link->flush(synced, now);
 }

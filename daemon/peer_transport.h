@@ -87,9 +87,9 @@ class PeerTransport {
   void on_connection();
   void on_connected(PeerLink& link, int status);
   void link_up(PeerLink& link);
-  void on_message(PeerLink& link, FrameMessage message);
+  void on_message(PeerLink& link, const FrameMessage& message);
   void on_progress(PeerLink& link);
-  void end(PeerLink& link, std::string reason);
+  void end(PeerLink& link, const std::string& reason);
   void dial(const SocketAddress& address, Target& target);
   void dial_all();
   void retry(Target& target);

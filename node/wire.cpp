@@ -166,7 +166,7 @@ Result<Message> read(const msgpack::object& object) {
   Fields in(object);
   const std::uint64_t kind = in.number();
   in.require(kind <= static_cast<std::uint64_t>(Kind::exchange_end));
-  const auto message = [&]() -> Message {
+  Message message = [&]() -> Message {
     switch (static_cast<Kind>(kind)) {
       case Kind::hello: return read_hello(in);
       case Kind::status: return read_status(in);

@@ -67,7 +67,7 @@ Result<void> Pending::scan(Table table, std::string_view from, Visit visit) cons
     if (value) wanted = visit(key, *value);
     overlay.next();
   };
-  const auto scanned = disk_.scan(table, from, [&](std::string_view key, std::string_view value) {
+  auto scanned = disk_.scan(table, from, [&](std::string_view key, std::string_view value) {
     while (wanted && !overlay.done() && overlay.entry().first < key) visit_entry();
     if (!wanted) return false;
     if (!overlay.done() && overlay.entry().first == key) {

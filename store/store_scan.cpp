@@ -95,7 +95,7 @@ Result<void> Store::sweep_step(std::size_t rows) {
   std::vector<std::string> found;
   std::size_t looked_at = 0;
   std::string next;
-  const auto scanned =
+  auto scanned =
       pending_.scan(Table::rows, sweep_from_, [&](std::string_view row_key, std::string_view bytes) {
         if (looked_at++ == rows) {
           next = row_key;
@@ -152,7 +152,7 @@ Result<void> Store::verify_step(Verification& verification, std::size_t rows) co
 Result<void> Store::verify_leaf(Verification& verification) const {
   const Tree::Leaf leaf = tree_->leaf_at(*verification.next);
   Summary proven;
-  const auto visited = visit_records(leaf.range, {}, [&](std::string_view row_key, std::string_view bytes) {
+  auto visited = visit_records(leaf.range, {}, [&](std::string_view row_key, std::string_view bytes) {
     ++verification.rows;
     const auto record = decode_record(row_key, bytes);
     auto body = record ? decode_body(record->body) : tl::unexpected(record.error());

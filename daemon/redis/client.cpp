@@ -14,6 +14,7 @@ constexpr std::size_t chunks_per_write = 64;
 
 std::vector<uv_buf_t> buffers(const std::vector<std::string_view>& views) {
   std::vector<uv_buf_t> result;
+  result.reserve(views.size());
   for (const std::string_view view : views) {
     result.push_back(uv_buf_init(const_cast<char*>(view.data()), static_cast<unsigned>(view.size())));
   }

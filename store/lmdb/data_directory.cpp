@@ -109,7 +109,7 @@ Result<void> check_version(const std::string& path, std::string_view text) {
 // Answers whether the directory has a format that we read; false means that it is fresh. The order
 // matters: `format` is made before all else, so whoever sees the rest must find it afterwards.
 Result<bool> check_contents(const std::string& path) {
-  const auto others = holds_other_things(path);
+  auto others = holds_other_things(path);
   if (!others) return others;
   const auto text = read_small_file(join(path, format_name));
   if (!text) return tl::unexpected(text.error());
