@@ -34,8 +34,9 @@ void sort_by_prefix(std::vector<Part>& parts) {
 double share(const Prefix& prefix) { return std::ldexp(1.0, -4 * prefix.nibbles); }
 
 RowSummary summarise(const RegisterRow& row) {
-  RowSummary summary{row.version(), row.greatest_stamp(), Content::tombstone, 0};
+  RowSummary summary{row.version(), row.greatest_stamp(), Content::cleared, 0};
   if (const Sibling* winner = row.winner()) {
+    summary.stamp = winner->stamp;
     summary.content = winner->content;
     summary.value_bytes = winner->value.size();
   }

@@ -228,7 +228,7 @@ void Tree::State::add_leaves(const Chunk& chunk) {
   const bool all_known = chunk.known_to == top;
   bool added = false;
   // The last leaf of a chunk would end where our knowledge ends, so it is left to the next step, unless
-  // there is nothing else (rows without a digest fill the chunk).
+  // there is nothing else.
   while (!cutter.finished()) {
     const auto end = cutter.end_by_rows();
     if (!end && !all_known && added) break;

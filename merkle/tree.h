@@ -8,7 +8,7 @@
 //
 // One thread. Invariants, once complete():
 //  1. The leaves cover all positions, each exactly once.
-//  2. Each leaf equals the sum over the rows of its range that have a digest.
+//  2. Each leaf equals the sum over the rows of its range.
 // While it is being built both hold for the positions below built_to().
 //
 // Leaves lie in pages of up to page_leaves_max, each with a summary of its own. At leaf_rows_max 16 a
@@ -50,9 +50,9 @@ class Tree {
   explicit Tree(const RowSource& rows);
   ~Tree();
 
-  // A row changed from `before` to `after` (empty: has no digest). To be called after `rows` shows
-  // the change and before `rows` shows another, or anything is asked. Ignored for positions that are
-  // not built yet. A leaf whose rows cannot be read stays overfull, and correct, until a later insert.
+  // A row changed from `before` to `after` (empty: was not there, or is not any more). To be called after
+  // `rows` shows the change and before `rows` shows another, or anything is asked. Ignored for positions that
+  // are not built yet. A leaf whose rows cannot be read stays overfull, and correct, until a later insert.
   void apply(Position position, std::optional<Uint128> before, std::optional<Uint128> after);
 
   // Forgets everything; the build begins anew.

@@ -171,9 +171,15 @@ void Store::append(std::string_view row_key, std::string_view record, std::optio
 
 Result<void> Store::clear_all(WallTime now) {
   if (auto space = check_space(has_reserve_); !space) return space;
+  Clock joined = clear_;
+  joined.join(clock_);
+  if (!joined.has_room()) {
+    return fail(ErrorCode::refused, "too many gaps in what was cleared; try again when all peers agree");
+  }
   hybrid_clock_.issue(now, {});
   const Dot dot = next_dot();
-  clear_.join(clock_);
+  joined.add(dot);
+  clear_ = std::move(joined);
   begin_clear(dot);
   return {};
 }
@@ -295,7 +301,7 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
 Result<void> Store::undo() {
   pending_.discard();
   const HybridClock stamps = hybrid_clock_;
-  position_ = {};
+  position_ = cleared_at_ = {};
   if (auto loaded = load(); !loaded) return loaded;
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   dirty_ = false;

@@ -34,10 +34,11 @@ namespace knit {
 
 struct StoreOptions {
   ClusterIdentity cluster;
-  NodeIdentity fresh;                           // Taken by a data directory that is new.
-  Millis clock_max_ahead{500};                  // How far a remote stamp may move our clock.
-  std::uint64_t log_entries_max = 1'000'000;    // Of this node's own writes; older ones are trimmed.
-  std::uint64_t disk_reserve_bytes = 16 << 20;  // Writes are refused when less than this is free.
+  NodeIdentity fresh;                         // Taken by a data directory that is new.
+  Millis clock_max_ahead{500};                // How far a remote stamp may move our clock.
+  std::uint64_t log_entries_max = 1'000'000;  // Of this node's own writes; older ones are trimmed.
+  // Clients' new values are refused when less than this is free, everything when a quarter of it is not.
+  std::uint64_t disk_reserve_bytes = 16 << 20;
 };
 
 // A row taken out to be looked at or written. Rows that do not exist are empty.
@@ -70,7 +71,8 @@ class Store final : public Replica {
   // Requires: `row` was read() in this turn and nothing was written since.
   Result<void> write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now);
   Result<void> raise_expiry(OpenRow& row, Expiry expiry, WallTime now);
-  Result<void> clear_all(WallTime now);  // Everything that the clock covers.
+  // Everything that the clock covers. refused, too, if the clear would have too many gaps.
+  Result<void> clear_all(WallTime now);
 
   // Replica: what tree and exchange see, and how a peer's rows come in.
   Result<void> visit_rows(Range range, std::string_view from_row_key,
@@ -179,7 +181,7 @@ class Store final : public Replica {
   Clock clear_;
   bool swept_ = true;  // No row holds a sibling that the clear covers.
   std::string sweep_from_;
-  JournalPosition cleared_at_;
+  JournalPosition cleared_at_;  // Of the last clear: until it is swept, every read has seen it.
   JournalPosition position_;
   bool dirty_ = false;  // Clock, stamp or counts changed since the last commit began.
   bool has_space_ = true;

@@ -19,7 +19,8 @@
 //                        "reachable", "unreachable"), since_ms, round_trip_us (-1: unknown), root, equal
 //   DIFF peer [LIMIT n]  map: peer, found, listed, outcome, comparison_bytes, messages, duration_ms,
 //                        differences (array of: key, row_key_hex, mine, theirs). Changes nothing.
-//     mine, theirs       null, or a map: state ("value", "tombstone", "expired"), stamp_ms, stamp_counter,
+//     mine, theirs       null, or a map: state ("value", "tombstone", "expired", "cleared"), stamp_ms,
+//     stamp_counter,
 //                        value_bytes, dots ("actor:sequence,...")
 //   REPAIR [peer | ALL]  array of report, one a peer; ALL: of all reachable ones. An `error` of ALL is in its
 //                        report, else it is the reply.

@@ -84,6 +84,37 @@ TEST_CASE("the reserve of the disk is for deletes and for what peers send") {
   CHECK(host.keyspace->remove("theirs", now).error().code == ErrorCode::disk_full);
 }
 
+TEST_CASE("reads do not wait for a clear that was undone") {
+  Host host(1);
+  host.set("k", "v");
+  host.commit();
+  REQUIRE(host.keyspace->clear(now));
+  host.commit();  // Not swept: no work was done.
+  host.set("k", "again");
+  host.commit();
+  for (int i = 0; i < 10; ++i) host.set("other", "v");
+  host.disk.full = true;
+  REQUIRE(host.keyspace->clear(now));
+  CHECK(host.commit() == Store::CommitOutcome::undone);
+  CHECK(host.get("k") == "again");
+  CHECK(host.keyspace->seen() <= host.store->synced());
+}
+
+TEST_CASE("a clear that could not be read again is refused and changes nothing") {
+  Host host(1);
+  Clock gaps;
+  for (std::uint64_t i = 1; i <= Clock::ranges_max; ++i) gaps.add({{999}, 2 * i});
+  host.set("k", "v");
+  REQUIRE(host.store->merge_clear(gaps, now));
+  const Clock clock = host.store->clock();
+  CHECK(host.keyspace->clear(now).error().code == ErrorCode::refused);
+  CHECK(host.store->clock() == clock);
+  CHECK(host.get("k") == "v");
+  host.commit();
+  host.open();
+  CHECK(host.get("k") == "v");
+}
+
 TEST_CASE("a failed disk is told apart from a full one") {
   Host host(1);
   host.set("k", "v");
