@@ -20,8 +20,7 @@
 //   DIFF peer [LIMIT n]  map: peer, found, listed, outcome, comparison_bytes, messages, duration_ms,
 //                        differences (array of: key, row_key_hex, mine, theirs). Changes nothing.
 //     mine, theirs       null, or a map: state ("value", "tombstone", "expired", "cleared"), stamp_ms,
-//     stamp_counter,
-//                        value_bytes, dots ("actor:sequence,...")
+//                        stamp_counter, value_bytes, dots ("actor:sequence,...")
 //   REPAIR [peer | ALL]  array of report, one a peer; ALL: of all reachable ones. An `error` of ALL is in its
 //                        report, else it is the reply.
 //   VERIFY               map: rows, damaged_rows, wrong_leaves, duration_ms, damaged_keys (array)
