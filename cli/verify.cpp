@@ -1,6 +1,8 @@
 // `knit verify`: recomputes the daemon's tree from its rows, and checks every row against its checksum.
 #include <fmt/format.h>
 
+#include <cstdlib>
+
 #include "cli/command.h"
 #include "cli/text.h"
 
@@ -9,6 +11,24 @@ namespace {
 
 std::string wrong_leaves(std::int64_t count) {
   return fmt::format("{} wrong {}", count_text(count), count == 1 ? "leaf" : "leaves");
+}
+
+std::string percent_text(const Json& found) {
+  return fmt::format("{} %", static_cast<int>(100 * std::atof(text_of(found, "scrub_progress").c_str())));
+}
+
+// How the slow pass that runs all the time is doing.
+void print_scrub(const Json& found) {
+  if (number_of(found, "scrub_on") == 0) {
+    fmt::print("scrub: off\n");
+  } else if (const std::int64_t ended = number_of(found, "scrub_ended_ms"); ended == 0) {
+    fmt::print("scrub: first pass, {} done\n", percent_text(found));
+  } else {
+    fmt::print("scrub: last pass ended {} ago: {}, {} damaged, {}; {} of the next one done\n",
+               since_text(ended), counted(number_of(found, "scrub_rows"), "row"),
+               count_text(number_of(found, "scrub_damaged_rows")),
+               wrong_leaves(number_of(found, "scrub_wrong_leaves")), percent_text(found));
+  }
 }
 
 void print_verification(const Json& found, bool sound) {
@@ -21,6 +41,7 @@ void print_verification(const Json& found, bool sound) {
   if (!sound) {
     fmt::print("`knit repair --all` fetches damaged rows from peers\n");
   }
+  print_scrub(found);
 }
 
 Result<ExitCode> run(const Arguments& arguments) {

@@ -65,6 +65,7 @@ struct Config {
     Millis deadline{10'000};
     std::size_t sessions_max = 4;
     Millis status_interval{1000};
+    Millis scrub_interval{86'400'000};
     bool operator==(const AntiEntropy&) const = default;
   } anti_entropy;
   struct Log {

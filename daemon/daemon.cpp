@@ -150,6 +150,7 @@ void Daemon::make_node() {
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;
   options.peer_timeout = config_.peer.timeout;
+  options.scrub_interval = config_.anti_entropy.scrub_interval;
   options.exchange_sessions_max = config_.anti_entropy.sessions_max;
   node_ = std::make_unique<Node>(std::move(options), *store_, random_id());
 }

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "merkle/exchange.h"
+#include "node/scrub.h"
 #include "node/wire.h"
 #include "store/store.h"
 
@@ -51,6 +52,7 @@ struct NodeOptions {
   Millis peer_timeout{5000};          // A peer that was not heard for so long is unreachable.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
   std::size_t exchange_sessions_max = 4;
+  Millis scrub_interval{0};          // What one pass of the scrub takes; zero: none.
   std::size_t rows_per_step = 4096;  // Of background work: one to two milliseconds.
 };
 
@@ -83,6 +85,11 @@ struct ExchangeReport {
   Millis duration{};
   WallTime ended;
 };
+struct ScrubStatus {
+  bool on = false;
+  double progress{};
+  std::optional<ScrubReport> last;
+};
 struct JobDone {
   JobId job;
   std::string error;  // Not empty: it did not come to an end, and why.
@@ -90,6 +97,7 @@ struct JobDone {
   std::vector<Difference> differences;
   std::uint64_t differences_found{};
   std::optional<Store::Verification> verification;
+  std::optional<ScrubStatus> scrub;  // With a verification.
 };
 using Output = std::variant<Send, CloseLink, Notice, JobDone>;
 using Outbox = std::vector<Output>;
@@ -174,6 +182,7 @@ class Node {
   Result<void> isolate(std::string_view peer, bool isolated);
 
   NodeStatus status(Now now);
+  ScrubStatus scrub_status() const { return {scrub_.on(), scrub_.progress(), scrub_.last()}; }
   const NodeOptions& options() const { return options_; }
   Store& store() { return store_; }
 
@@ -251,6 +260,7 @@ class Node {
   bool may_begin_session(const Peer& peer) const;
   void schedule(Peer& peer, Now now, Outbox& out);
   void start_waiting_jobs(Now now, Outbox& out);
+  void scrub(Now now, Outbox& out);
   Result<JobId> start_exchange_job(std::string_view peer, bool only_compare, Now now, Outbox& out);
   std::uint64_t random() { return random_(); }
 
@@ -265,6 +275,7 @@ class Node {
   std::uint64_t next_job_ = 1;
   std::map<JobId, Job> jobs_;
   std::optional<VerifyJob> verify_;
+  Scrub scrub_;
   bool work_failed_ = false;  // Until the next tick: a failing disk must not spin the loop.
   std::vector<ExchangeReport> reports_;
   std::uint64_t exchanges_ = 0;

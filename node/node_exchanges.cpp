@@ -230,6 +230,21 @@ Result<JobId> Node::start_verify() {
 
 bool Node::has_work() const { return !work_failed_ && (store_.has_work() || verify_); }
 
+void Node::scrub(Now now, Outbox& out) {
+  if (work_failed_) return;
+  const auto ended = scrub_.on_tick(store_, now, options_.rows_per_step);
+  if (!ended) {
+    out.push_back(Notice{Notice::Level::error, "the scrub failed: " + ended.error().message});
+  } else if (*ended) {
+    const ScrubReport& report = **ended;
+    const bool sound = report.damaged_rows == 0 && report.wrong_leaves == 0;
+    out.push_back(Notice{sound ? Notice::Level::debug : Notice::Level::warning,
+                         "the scrub looked at " + std::to_string(report.rows) +
+                             " rows: " + std::to_string(report.damaged_rows) + " damaged, " +
+                             std::to_string(report.wrong_leaves) + " wrong leaves in the tree"});
+  }
+}
+
 void Node::work(Outbox& out) {
   Result<void> worked;
   if (store_.has_work()) {
@@ -243,6 +258,7 @@ void Node::work(Outbox& out) {
       done.job = verify_->id;
       if (!worked) done.error = worked.error().message;
       done.verification = verify_->verification;
+      done.scrub = scrub_status();
       verify_.reset();
       out.push_back(std::move(done));
     }

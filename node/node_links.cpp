@@ -22,7 +22,11 @@ bool is_plain(std::string_view text) {
 }  // namespace
 
 Node::Node(NodeOptions options, Store& store, std::uint64_t seed)
-    : options_(std::move(options)), store_(store), random_(seed), boot_(random_()) {}
+    : options_(std::move(options)),
+      store_(store),
+      random_(seed),
+      boot_(random_()),
+      scrub_(options_.scrub_interval) {}
 
 Hello Node::my_hello() const {
   Hello hello;

@@ -100,6 +100,7 @@ void Node::on_tick(Now now, Outbox& out) {
     schedule(peer, now, out);
   }
   start_waiting_jobs(now, out);
+  scrub(now, out);
 }
 
 void Node::on_undone(Now now, Outbox& out) {

@@ -95,6 +95,9 @@ class Store final : public Replica {
   Result<void> merge_clear(const Clock& clear, WallTime now) override;
   Result<void> join_clock(const Clock& clock, WallTime now) override;
 
+  // The tree was found to disagree with the rows: it is built anew.
+  void distrust_tree() { tree_is_suspect_ = true; }
+
   // All peers have shown the same root: where rows are damaged here nobody shows anything, so they may go.
   void forget_damaged();
 

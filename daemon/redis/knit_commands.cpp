@@ -48,7 +48,8 @@ void answer_diff(Reply& reply, const JobWait& wait) {
 void answer_verify(Reply& reply, const JobWait& wait) {
   const JobDone& done = *wait.jobs.front().done;
   if (answer_failure(reply, done)) return;
-  write_verification(reply, done.verification.value_or(Store::Verification{}), wait.duration);
+  write_verification(reply, done.verification.value_or(Store::Verification{}),
+                     done.scrub.value_or(ScrubStatus{}), wait.duration);
 }
 
 void answer_reports(Reply& reply, const JobWait& wait) {

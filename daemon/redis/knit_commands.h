@@ -23,7 +23,9 @@
 //                        stamp_counter, value_bytes, dots ("actor:sequence,...")
 //   REPAIR [peer | ALL]  array of report, one a peer; ALL: of all reachable ones. An `error` of ALL is in its
 //                        report, else it is the reply.
-//   VERIFY               map: rows, damaged_rows, wrong_leaves, duration_ms, damaged_keys (array)
+//   VERIFY               map: rows, damaged_rows, wrong_leaves, duration_ms, damaged_keys (array),
+//                        scrub_on, scrub_progress (text), scrub_ended_ms (0: never; of the last pass,
+//                        as the rest), scrub_rows, scrub_damaged_rows, scrub_wrong_leaves
 //   SIBLINGS key         map: key, siblings (array, the winner first, of: winner, state ("value",
 //                        "tombstone", "expired"), stamp_ms, stamp_counter, dot, expires_ms (-1: never),
 //                        value or null)
@@ -49,7 +51,8 @@ void write_status(Reply reply, const Node& node, const NodeStatus& status, const
 void write_members(Reply reply, const Node& node, const NodeStatus& status, const StatusExtras& extras);
 void write_report(Reply reply, const ExchangeReport& report);
 void write_diff(Reply reply, const JobDone& done, std::size_t limit);
-void write_verification(Reply reply, const Store::Verification& verification, Millis duration);
+void write_verification(Reply reply, const Store::Verification& verification, const ScrubStatus& scrub,
+                        Millis duration);
 void write_siblings(Reply reply, std::string_view key, const std::vector<Sibling>& siblings);
 
 }  // namespace knit

@@ -216,7 +216,8 @@ void write_diff(Reply reply, const JobDone& done, std::size_t limit) {
   map.write_to(reply);
 }
 
-void write_verification(Reply reply, const Store::Verification& verification, Millis duration) {
+void write_verification(Reply reply, const Store::Verification& verification, const ScrubStatus& scrub,
+                        Millis duration) {
   MapReply map(reply.protocol());
   map.count("rows", verification.rows);
   map.count("damaged_rows", verification.damaged_rows);
@@ -225,6 +226,13 @@ void write_verification(Reply reply, const Store::Verification& verification, Mi
   Reply keys = map.field("damaged_keys");
   keys.array(verification.damaged_keys.size());
   for (const std::string& key : verification.damaged_keys) keys.bulk(key);
+  const ScrubReport last = scrub.last.value_or(ScrubReport{});
+  map.flag("scrub_on", scrub.on);
+  map.text("scrub_progress", fmt::format("{:.4f}", scrub.progress));
+  map.count("scrub_ended_ms", last.ended.millis);
+  map.count("scrub_rows", last.rows);
+  map.count("scrub_damaged_rows", last.damaged_rows);
+  map.count("scrub_wrong_leaves", last.wrong_leaves);
   map.write_to(reply);
 }
 

@@ -160,9 +160,12 @@ class CliTest(unittest.TestCase):
         self.assertEqual(process.returncode, 130)
 
     def test_the_exit_code_of_verify_is_its_finding(self):
-        sound = {"rows": 1000, "damaged_rows": 0, "wrong_leaves": 0, "duration_ms": 3, "damaged_keys": []}
+        sound = {"rows": 1000, "damaged_rows": 0, "wrong_leaves": 0, "duration_ms": 3, "damaged_keys": [],
+                 "scrub_on": 1, "scrub_progress": "0.2500", "scrub_ended_ms": 0, "scrub_rows": 0,
+                 "scrub_damaged_rows": 0, "scrub_wrong_leaves": 0}
         self.serve(KNIT_VERIFY=sound)
-        self.assertEqual(self.knit("verify")[:2], (0, "sound: 1,000 rows, 0 damaged; 0 wrong leaves in the tree; 3 ms\n"))
+        self.assertEqual(self.knit("verify")[:2], (0, "sound: 1,000 rows, 0 damaged; 0 wrong leaves in the tree; 3 ms\n"
+                                                  "scrub: first pass, 25 % done\n"))
         self.daemon.answers["KNIT VERIFY"] = sound | {"damaged_rows": 1, "damaged_keys": [b"k\x00"]}
         code, out, _ = self.knit("verify")
         self.assertEqual(code, 1)

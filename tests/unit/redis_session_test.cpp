@@ -309,7 +309,7 @@ TEST_CASE("commands behind a job wait until it is done") {
   CHECK_FALSE(talk.session.waiting());
   CHECK(talk.session.run() == Session::Pause::input);
   const std::string reply = talk.released();
-  CHECK(reply.starts_with("*10\r\n$4\r\nrows\r\n:1\r\n$12\r\ndamaged_rows\r\n:0\r\n"));
+  CHECK(reply.starts_with("*22\r\n$4\r\nrows\r\n:1\r\n$12\r\ndamaged_rows\r\n:0\r\n"));
   CHECK(reply.ends_with("+PONG\r\n"));
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "crdt/row_body.h"
+#include "node/scrub.h"
 #include "unit/host.h"
 
 using namespace knit;
@@ -392,4 +393,61 @@ TEST_CASE("whatever is written, committed and restarted, the store reads like a 
   host.work();
   CHECK(host.keyspace->size(now) == applied.size());
   CHECK(host.proven());
+}
+
+TEST_CASE("a scrub looks at all rows once in its interval, a few at a time") {
+  Host host(1);
+  for (int i = 0; i < 100; ++i) host.set("key" + std::to_string(i), "v");
+  host.commit();
+  Scrub scrub(Millis(1000));
+  std::optional<ScrubReport> report;
+  for (int tick = 0; tick < 10; ++tick) {
+    const auto ended = scrub.on_tick(*host.store, {now, Millis(5000 + 100 * tick)}, 4096);
+    REQUIRE(ended);
+    CHECK(!*ended);
+    CHECK(scrub.progress() == Approx(0.1 * tick));
+  }
+  report = *scrub.on_tick(*host.store, {now, Millis(6000)}, 4096);
+  REQUIRE(report);
+  CHECK(report->rows == 100);
+  CHECK(report->damaged_rows == 0);
+  CHECK(report->wrong_leaves == 0);
+  CHECK(report->ended == now);
+  CHECK(scrub.last().has_value());
+}
+
+TEST_CASE("a scrub looks at no more rows in a tick than it may") {
+  Host host(1);
+  for (int i = 0; i < 500; ++i) host.set("key" + std::to_string(i), "v");
+  Scrub scrub(Millis(1000));
+  REQUIRE(scrub.on_tick(*host.store, {now, Millis(0)}, 50));
+  int ticks = 0;
+  while (!scrub.last()) {
+    REQUIRE(scrub.on_tick(*host.store, {now, Millis(5000)}, 50));
+    ++ticks;
+  }
+  CHECK(ticks >= 5);
+  CHECK(scrub.last()->rows == 500);
+}
+
+TEST_CASE("a scrub finds rows that rotted and rows that are lost, and has the tree built anew") {
+  Host host(1);
+  for (int i = 0; i < 100; ++i) host.set("key" + std::to_string(i), "v");
+  host.commit();
+  const Uint128 root = host.root();
+  host.disk.damage_row(3);
+  host.disk.lose_row(50);
+  Scrub scrub(Millis(1));
+  REQUIRE(scrub.on_tick(*host.store, {now, Millis(0)}, 4096));
+  for (int tick = 1; !scrub.last(); ++tick) {
+    host.work();
+    REQUIRE(scrub.on_tick(*host.store, {now, Millis(10 * tick)}, 4096));
+  }
+  CHECK(scrub.last()->damaged_rows == 1);
+  CHECK(scrub.last()->wrong_leaves >= 1);
+  CHECK(host.store->has_work());
+  host.work();
+  CHECK(host.store->damaged_rows() == 1);
+  CHECK(host.store->tree().total().count == 98);
+  CHECK((host.root() != root));
 }
