@@ -175,8 +175,7 @@ constexpr std::string_view group = "connection";
 constexpr Command table[] = {
     {"auth", -2, anytime | fast | no_auth | secret, 0, 0, 0, group, "[username] password",
      "Authenticates the connection.", auth},
-    {"client", -2, container, 0, 0, 0, group, "", "A container for commands about connections.",
-     nullptr},
+    {"client", -2, container, 0, 0, 0, group, "", "A container for commands about connections.", nullptr},
     {"client|getname", 2, anytime, 0, 0, 0, group, "", "Returns the name of the connection.", client_getname},
     {"client|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
     {"client|id", 2, anytime, 0, 0, 0, group, "", "Returns the id of the connection.", client_id},

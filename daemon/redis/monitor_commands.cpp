@@ -19,8 +19,8 @@ std::int64_t signed_count(std::uint64_t count) { return static_cast<std::int64_t
 void slowlog_get(Call& call) {
   std::int64_t count = 10;
   if (call.size() > 3) {
-    return call.reply.error("ERR unknown subcommand or wrong number of arguments for '" + std::string(call[1]) +
-                            "'. Try SLOWLOG HELP.");
+    return call.reply.error("ERR unknown subcommand or wrong number of arguments for '" +
+                            std::string(call[1]) + "'. Try SLOWLOG HELP.");
   }
   if (call.size() == 3) {
     const auto wanted = parse_integer(call[2]);

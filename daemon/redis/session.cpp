@@ -14,6 +14,7 @@ namespace knit {
 namespace {
 
 constexpr std::size_t quoted_bytes_max = 128;  // Of what a client sent, in an error about it.
+constexpr std::size_t error_bytes_max = 64;    // Enough to see which error it is.
 
 std::string unknown_command(const RequestParser& request) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ",
@@ -121,7 +122,10 @@ Session::Pause Session::run() {
     if (wait_) return Pause::job;
     if (!may_run()) return Pause::pressure;
     if (commands_in_turn_ >= commands_per_turn) return Pause::turn;
-    if (steps_ != nullptr && !run_steps()) return Pause::turn;
+    if (steps_ != nullptr) {
+      if (!run_steps()) return Pause::turn;
+      continue;
+    }
     commands_in_turn_++;
     if (const Pause pause = run_one(executed); !executed) return pause;
   }
@@ -185,11 +189,12 @@ void Session::set_replies(Replies replies) {
 }
 
 std::string Session::take_argument(std::size_t index) {
-  const std::string_view argument = parser_[index];
-  if (argument.size() >= RequestParser::large_bulk_bytes && index < SlowLog::arguments_max) {
+  std::string argument = parser_.take(index);
+  const bool moved = parser_[index].size() != argument.size();
+  if (moved && index < SlowLog::arguments_max) {
     taken_.push_back({index, shortened_argument(argument, argument.size())});
   }
-  return parser_.take(index);
+  return argument;
 }
 
 void Session::reject(const Command* command, std::string_view line) {
@@ -211,27 +216,36 @@ void Session::execute() {
   const std::size_t start = reply.size();
   Call call(*this, *resolved.command);
   resolved.command->handler(call);
+  if (steps_ != nullptr) return;
   if (call.deferred()) return account(*resolved.command, false);
-  const bool failed = reply.size() > start && reply[start] == '-';
-  if (failed) {
-    server_.statistics.error_replies++;
-    server_.commands.add_error(std::string_view(reply).substr(start + 1, 64));
-  }
-  account(*resolved.command, failed);
-  end_reply(call.saw());
+  conclude(call, std::string_view(reply).substr(start, error_bytes_max));
 }
 
-// Answers whether the command is over.
+// Answers whether the command is over. It is accounted for as if its steps were one.
 bool Session::run_steps() {
+  const std::string& reply = reply_target();
+  const std::size_t start = reply.size();
   Call call(*this, *last_command_);
   const bool over = steps_->step(call);
   const Nanos end = server_.hooks.stopwatch();
-  last_statistic_->total += end - std::exchange(server_.command_began, end);
+  steps_taken_ += end - std::exchange(server_.command_began, end);
   commands_in_turn_ = commands_per_turn;  // A step is the share of a turn.
   if (!over) return false;
+  server_.command_began = end - std::exchange(steps_taken_, {});
   steps_.reset();
-  end_reply(call.saw());
+  conclude(call, std::string_view(reply).substr(start, error_bytes_max));
   return true;
+}
+
+// `front` is how the reply begins.
+void Session::conclude(const Call& call, std::string_view front) {
+  const bool failed = front.starts_with('-');
+  if (failed) {
+    server_.statistics.error_replies++;
+    server_.commands.add_error(front.substr(1));
+  }
+  account(call.command(), failed);
+  end_reply(call.saw());
 }
 
 void Session::account(const Command& command, bool failed) {

@@ -42,7 +42,7 @@ struct JobWait {
 class Steps {
  public:
   virtual ~Steps() = default;
-  virtual bool step(Call& call) = 0;  // Must not look at the arguments.
+  virtual bool step(Call& call) = 0;
 };
 
 class Session {
@@ -70,7 +70,7 @@ class Session {
     overflow,  // Too much is queued: close at once.
   };
 
-  void feed(std::string_view bytes);
+  void feed(std::string_view bytes);  // Requires: the last run() answered input or job.
   Pause run();
   void end_input();  // The client sends no more; what was read is still answered.
 
@@ -123,6 +123,7 @@ class Session {
   bool must_hold() const;
   void execute();
   bool run_steps();
+  void conclude(const Call& call, std::string_view front);
   void account(const Command& command, bool failed);
   void note_slow(const Command& command, Nanos taken);
   std::vector<std::string> shown_arguments(const Command& command) const;
@@ -146,6 +147,7 @@ class Session {
   ReplyQueue output_;
   std::optional<JobWait> wait_;
   std::unique_ptr<Steps> steps_;
+  Nanos steps_taken_{};
   const Command* last_command_ = nullptr;
   CommandStatistic* last_statistic_ = nullptr;  // Of last_command_.
   std::vector<Taken> taken_;

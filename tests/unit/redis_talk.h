@@ -67,6 +67,11 @@ struct Talk {
     door.server.now = door.now;
     door.server.turn++;
     session.feed(std::string(lines) + "\r\n");
+    return go_on();
+  }
+  // The same for what was fed before.
+  std::string go_on() {
+    door.server.now = door.now;
     session.run();
     door.host.commit();
     return released();
