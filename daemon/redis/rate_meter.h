@@ -23,7 +23,7 @@ class RateMeter {
     if (taken_ == 0) return 0;
     const Sample& oldest = at(taken_ < samples ? 0 : taken_);
     const Millis elapsed = now - oldest.time;
-    if (elapsed.count() <= 0 || count < oldest.count) return 0;
+    if (elapsed < interval || count < oldest.count) return 0;  // Too short a time says nothing.
     return 1000.0 * static_cast<double>(count - oldest.count) / static_cast<double>(elapsed.count());
   }
   void reset() { taken_ = 0; }
