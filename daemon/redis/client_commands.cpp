@@ -39,7 +39,8 @@ std::string list_all(Call& call) {
 
 void list_ids(Call& call) {
   std::string lines;
-  for (std::size_t at = 3; at < call.size(); at++) {
+  const std::size_t most = call.server().options.output_bytes_max;  // A client may name one again and again.
+  for (std::size_t at = 3; at < call.size() && lines.size() <= most; at++) {
     const auto id = parse_integer(call[at]);
     if (!id) return call.reply.error("ERR Invalid client ID");
     const auto found = call.server().sessions.find(static_cast<std::uint64_t>(*id));

@@ -5,14 +5,18 @@
 
 #include "daemon/redis/call.h"
 #include "daemon/redis/help.h"
+#include "daemon/redis/text.h"
 
 namespace knit {
 
 namespace {
 
+constexpr std::size_t patterns_max = 1024;  // More would stop the loop for long.
+
 void config_get(Call& call) {
-  std::vector<std::string_view> patterns;
-  for (std::size_t at = 2; at < call.size(); at++) patterns.push_back(call[at]);
+  if (call.size() > 2 + patterns_max) return call.reply.error("ERR too many patterns");
+  std::vector<std::string> patterns;
+  for (std::size_t at = 2; at < call.size(); at++) patterns.push_back(lower_case(call[at]));
   const auto found = call.server().parameters.matching(call.server(), patterns);
   call.reply.map(found.size());
   for (const auto& [name, value] : found) {

@@ -1,5 +1,5 @@
-// Keys that get another name, or a copy under one. Each is a write of the new key and then a delete of the
-// old one: a crash of this node undoes both or neither, a peer may see the one before the other.
+// Keys that get another name, or a copy under one. To rename is to write the new key and then to delete the
+// old one: an error between the two leaves both, and a peer may see the one before the other.
 #include <optional>
 #include <string>
 #include <utility>

@@ -261,11 +261,11 @@ std::string plain_form(const PlainParameter& parameter, std::string_view value) 
 }  // namespace
 
 Parameters::Values Parameters::matching(const ServerState& server,
-                                        const std::vector<std::string_view>& patterns) const {
+                                        const std::vector<std::string>& patterns) const {
   std::map<std::string, std::string> found;
   const auto wanted = [&](std::string_view name) {
     return std::any_of(patterns.begin(), patterns.end(),
-                       [&](std::string_view pattern) { return glob_matches(lower_case(pattern), name); });
+                       [&](const std::string& pattern) { return glob_matches(pattern, name); });
   };
   for (const PlainParameter& parameter : plain_parameters()) {
     if (!wanted(parameter.name)) continue;

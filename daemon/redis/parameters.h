@@ -19,8 +19,9 @@ class Parameters {
 
   static constexpr std::size_t value_bytes_max = 1024;
 
-  // Those whose name matches one of the glob patterns, ascending by name. A password is not told.
-  Values matching(const ServerState& server, const std::vector<std::string_view>& patterns) const;
+  // Those whose name matches one of the glob patterns, in lower case, ascending by name. A password is not
+  // told.
+  Values matching(const ServerState& server, const std::vector<std::string>& patterns) const;
 
   // All of them or none. Answers the error, without its code, if one is unknown or does not fit.
   std::optional<std::string> set(ServerState& server, const Values& values);
