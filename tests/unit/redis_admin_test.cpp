@@ -263,6 +263,15 @@ TEST_CASE("INFO counts calls, errors and refusals a command") {
   CHECK(contains(talk("INFO commandstats"), "cmdstat_set:calls=1,"));
 }
 
+TEST_CASE("a command that goes on in steps counts once") {
+  Door door;
+  Talk talk(door);
+  talk("CONFIG SET slowlog-log-slower-than 2");
+  talk("KEYS *");
+  CHECK(contains(talk("INFO commandstats"), "cmdstat_keys:calls=1,"));
+  CHECK(contains(talk("SLOWLOG GET"), "$4\r\nKEYS\r\n"));
+}
+
 TEST_CASE("INFO shows the sections that were asked for") {
   Door door;
   Talk talk(door);
