@@ -36,6 +36,17 @@ Millis tick_interval(const Config& config) {
   return std::clamp<Millis>(config.anti_entropy.status_interval / 4, 20ms, 250ms);
 }
 
+// What CONFIG GET and SET call the levels of the log.
+std::string redis_log_level(std::string_view level) {
+  if (level == "debug") return "debug";
+  return level == "info" ? "notice" : "warning";
+}
+
+void set_redis_log_level(const std::string& level) {
+  if (level == "warning") return set_log_level(LogLevel::warning);
+  set_log_level(level == "notice" ? LogLevel::info : LogLevel::debug);
+}
+
 std::uint64_t whole_pages(std::uint64_t bytes) {
   const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return (bytes + page - 1) / page * page;
@@ -169,7 +180,8 @@ RedisOptions Daemon::redis_options() const {
   options.answer_before_sync = config_.store.durability == "async";
   options.debug_commands = config_.debug.commands;
   options.version = version_;
-  options.parameters = {{"dir", config_.node.data_directory}, {"loglevel", config_.log.level}};
+  options.parameters = {{"dir", config_.node.data_directory},
+                        {"loglevel", redis_log_level(config_.log.level)}};
   return options;
 }
 
@@ -184,7 +196,10 @@ Result<void> Daemon::listen() {
   transport_ = std::make_unique<PeerTransport>(loop_.get(), std::move(peers), *node_,
                                                PeerTransport::Hooks{tell_time, take});
   redis_ = std::make_unique<RedisServer>(loop_.get(), redis_options(), *node_,
-                                         RedisServer::Hooks{tell_time, take});
+                                         RedisServer::Hooks{.now = tell_time,
+                                                            .deliver = take,
+                                                            .set_log_level = set_redis_log_level,
+                                                            .stop = [this] { begin_stop(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
   return redis_->listen();
 }

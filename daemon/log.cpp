@@ -53,6 +53,8 @@ std::string one_line(std::string_view text) {
 
 void open_log(LogTarget target, LogLevel least) { current() = make_logger(target, least); }
 
+void set_log_level(LogLevel least) { current()->set_level(to_spdlog(least)); }
+
 void log(LogLevel level, std::string_view text) {
   spdlog::logger& logger = *current();
   const auto spdlog_level = to_spdlog(level);

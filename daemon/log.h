@@ -13,6 +13,8 @@ enum class LogTarget : std::uint8_t { standard_error, journal };
 // Takes the place of what was there. Lines below `least` are dropped.
 void open_log(LogTarget target, LogLevel least);
 
+void set_log_level(LogLevel least);
+
 // Control characters in `text`, which may quote a peer or a client, are shown as '?'.
 void log(LogLevel level, std::string_view text);
 inline void log_debug(std::string_view text) { log(LogLevel::debug, text); }

@@ -19,7 +19,7 @@ namespace knit {
 struct SetOptions {
   enum class Condition : std::uint8_t { always, if_absent, if_present };
   Condition condition = Condition::always;
-  Expiry expiry;             // Never, if not said otherwise. One that has passed deletes the key.
+  Expiry expiry{};           // Never, if not said otherwise. One that has passed deletes the key.
   bool keep_expiry = false;  // Of the value that is replaced.
   bool want_old = false;
 };

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "daemon/redis/reply.h"
 #include "daemon/redis/session.h"
@@ -14,11 +16,11 @@ namespace knit {
 class Call {
  public:
   Call(Session& session, const Command& command)
-      : reply(session.output_.tail(), session.protocol), command_(command), session_(session) {}
+      : reply(session.reply_target(), session.protocol), command_(command), session_(session) {}
 
   std::size_t size() const { return session_.parser_.size(); }  // With the name.
   std::string_view operator[](std::size_t index) const { return session_.parser_[index]; }
-  std::string take(std::size_t index) { return session_.parser_.take(index); }
+  std::string take(std::size_t index) { return session_.take_argument(index); }
   bool is(std::size_t index, std::string_view word) const;  // Of either case.
 
   const Command& command() const { return command_; }
@@ -45,11 +47,15 @@ class Call {
   JournalPosition saw() const { return saw_; }
 
   void bulk(std::string bytes);                            // As reply.bulk(), large ones without a copy.
+  void raw(std::string resp);                              // As reply.raw(), large ones without a copy.
   bool overflown() const { return session_.overflown(); }  // The client is lost; no need to go on.
   void set_protocol(int protocol);
+  void set_replies(Session::Replies replies);
 
   // The command is answered later, when all jobs have ended. Nothing may be in the reply.
   void wait_for(JobWait wait);
+  // The command goes on in steps, one a turn. Nothing may be in the reply.
+  void go_on(std::unique_ptr<Steps> steps);
   bool deferred() const { return deferred_; }
 
   // Frequent errors.

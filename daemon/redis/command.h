@@ -26,6 +26,8 @@ constexpr std::uint32_t fast = 1 << 8;
 constexpr std::uint32_t no_auth = 1 << 9;     // Strangers may call it.
 constexpr std::uint32_t debug = 1 << 10;      // Exists only with debug commands switched on.
 constexpr std::uint32_t container = 1 << 11;  // Has subcommands.
+constexpr std::uint32_t secret = 1 << 12;     // Never in the slow log.
+constexpr std::uint32_t sensitive = 1 << 13;  // In the slow log without its arguments.
 }  // namespace command_flag
 
 using CommandHandler = void (*)(Call&);
@@ -49,11 +51,20 @@ struct Command {
 };
 
 // Each family of commands, in a file of its own.
+std::span<const Command> client_commands();
+std::span<const Command> compatibility_commands();
+std::span<const Command> config_commands();
 std::span<const Command> connection_commands();
+std::span<const Command> copy_commands();
+std::span<const Command> durability_commands();
 std::span<const Command> key_commands();
 std::span<const Command> knit_commands();
+std::span<const Command> monitor_commands();
+std::span<const Command> object_commands();
+std::span<const Command> range_commands();
 std::span<const Command> server_commands();
 std::span<const Command> string_commands();
+std::span<const Command> walk_commands();
 
 const std::vector<const Command*>& all_commands();   // Ascending by name, subcommands included.
 const Command* find_command(std::string_view name);  // Of either case. Null: there is none.

@@ -1,9 +1,9 @@
 // Who a client is and how it talks.
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <optional>
 
+#include "daemon/redis/arguments.h"
 #include "daemon/redis/call.h"
 #include "daemon/redis/help.h"
 #include "daemon/redis/info.h"
@@ -125,13 +125,7 @@ void hello(Call& call) {
 }
 
 void select(Call& call) {
-  const auto database = parse_integer(call[1]);
-  if (!database || *database > std::numeric_limits<int>::max() ||
-      *database < std::numeric_limits<int>::min()) {
-    return call.not_an_integer();
-  }
-  if (*database != 0) return call.reply.error("ERR DB index is out of range");
-  call.reply.ok();
+  if (is_only_database(call, 1)) call.reply.ok();
 }
 
 void quit(Call& call) {
@@ -174,37 +168,27 @@ void client_setinfo(Call& call) {
 
 void client_info(Call& call) { call.reply.verbatim(call.session().describe() + "\n"); }
 
-void client_list(Call& call) {
-  if (call.size() != 2) return call.syntax_error();
-  std::string lines;
-  for (const auto& [id, session] : call.server().sessions) lines += session->describe() + "\n";
-  call.reply.verbatim(lines);
-}
-
 using namespace command_flag;
 constexpr std::uint32_t anytime = loading | stale | noscript;
 constexpr std::string_view group = "connection";
 
 constexpr Command table[] = {
-    {"auth", -2, anytime | fast | no_auth, 0, 0, 0, group, "[username] password",
+    {"auth", -2, anytime | fast | no_auth | secret, 0, 0, 0, group, "[username] password",
      "Authenticates the connection.", auth},
-    {"client", -2, anytime | container, 0, 0, 0, group, "", "A container for commands about connections.",
-     nullptr},
+    {"client", -2, container, 0, 0, 0, group, "", "A container for commands about connections.", nullptr},
     {"client|getname", 2, anytime, 0, 0, 0, group, "", "Returns the name of the connection.", client_getname},
     {"client|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
     {"client|id", 2, anytime, 0, 0, 0, group, "", "Returns the id of the connection.", client_id},
     {"client|info", 2, anytime, 0, 0, 0, group, "", "Describes the connection.", client_info},
-    {"client|list", -2, anytime | admin, 0, 0, 0, group, "", "Describes all connections, a line each.",
-     client_list},
     {"client|setinfo", 4, anytime, 0, 0, 0, group, "<LIB-NAME libname | LIB-VER libver>",
      "Says which client library is used.", client_setinfo},
     {"client|setname", 3, anytime, 0, 0, 0, group, "connection-name", "Names the connection.",
      client_setname},
     {"echo", 2, loading | stale | fast, 0, 0, 0, group, "message", "Returns the message.", echo},
-    {"hello", -1, anytime | fast | no_auth, 0, 0, 0, group,
+    {"hello", -1, anytime | fast | no_auth | sensitive, 0, 0, 0, group,
      "[protover [AUTH username password] [SETNAME clientname]]",
      "Chooses the protocol version, authenticates, names the connection.", hello},
-    {"ping", -1, loading | stale | fast, 0, 0, 0, group, "[message]", "Shows that the server answers.", ping},
+    {"ping", -1, fast, 0, 0, 0, group, "[message]", "Shows that the server answers.", ping},
     {"quit", -1, anytime | fast | no_auth, 0, 0, 0, group, "", "Closes the connection.", quit},
     {"reset", 1, anytime | fast | no_auth, 0, 0, 0, group, "", "Makes the connection as it was at first.",
      reset},

@@ -1,6 +1,8 @@
 #include "daemon/redis/info.h"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -36,12 +38,19 @@ std::string human_bytes(double bytes) {
   return unit == 0 ? fmt::format("{:.0f}B", bytes) : fmt::format("{:.2f}{}", bytes, units[unit]);
 }
 
+std::string operating_system() {
+  utsname name{};
+  if (uname(&name) != 0) return "unknown";
+  return fmt::format("{} {} {}", name.sysname, name.release, name.machine);
+}
+
 std::string server_section(ServerState& server) {
   const auto uptime = (server.now.steady - server.started.steady).count() / 1000;
   return Lines()
       .add("redis_version", redis_version)
       .add("redis_mode", "standalone")
       .add("knit_version", server.options.version)
+      .add("os", operating_system())
       .add("arch_bits", 8 * sizeof(void*))
       .add("multiplexing_api", "libuv")
       .add("process_id", getpid())
@@ -50,6 +59,7 @@ std::string server_section(ServerState& server) {
       .add("server_time_usec", server.now.wall.millis * 1000)
       .add("uptime_in_seconds", uptime)
       .add("uptime_in_days", uptime / 86400)
+      .add("config_file", "")
       .text();
 }
 
@@ -64,52 +74,100 @@ std::string clients_section(ServerState& server) {
   }
   return Lines()
       .add("connected_clients", server.sessions.size())
+      .add("cluster_connections", 0)
       .add("maxclients", server.options.clients_max)
       .add("client_recent_max_input_buffer", largest_input)
       .add("client_recent_max_output_buffer", largest_output)
       .add("blocked_clients", blocked)
+      .add("tracking_clients", 0)
+      .add("clients_in_timeout_table", 0)
       .text();
 }
 
+// `dataset` is what Redis would call so: of what is in memory, all but the tree, which is made of the rows.
 std::string memory_section(ServerState& server) {
+  const std::size_t peak = server.peak_memory();
   std::size_t resident = 0;
   uv_resident_set_memory(&resident);
+  const std::size_t tree = server.node.store().tree().memory_bytes();
+  const std::uint64_t system = uv_get_total_memory();
   return Lines()
       .add("used_memory", resident)
       .add("used_memory_human", human_bytes(static_cast<double>(resident)))
       .add("used_memory_rss", resident)
       .add("used_memory_rss_human", human_bytes(static_cast<double>(resident)))
+      .add("used_memory_peak", peak)
+      .add("used_memory_peak_human", human_bytes(static_cast<double>(peak)))
+      .add("used_memory_overhead", tree)
+      .add("used_memory_dataset", resident - std::min(resident, tree))
+      .add("used_memory_lua", 0)
+      .add("total_system_memory", system)
+      .add("total_system_memory_human", human_bytes(static_cast<double>(system)))
       .add("maxmemory", 0)
+      .add("maxmemory_human", "0B")
       .add("maxmemory_policy", "noeviction")
-      .add("knit_tree_bytes", server.node.store().tree().memory_bytes())
+      .add("mem_fragmentation_ratio", "1.00")
+      .add("mem_allocator", "libc")
+      .add("lazyfree_pending_objects", 0)
+      .add("knit_tree_bytes", tree)
       .text();
 }
 
 std::string persistence_section(ServerState& server) {
   const Store& store = server.node.store();
+  server.sample_rates();  // Notes a sync of this very turn.
+  const char* status = store.has_space() ? "ok" : "err";
   return Lines()
       .add("loading", 0)
+      .add("async_loading", 0)
       .add("rdb_changes_since_last_save", store.applied().value - store.synced().value)
       .add("rdb_bgsave_in_progress", store.committing() ? 1 : 0)
+      .add("rdb_last_save_time", server.last_sync.millis / 1000)
+      .add("rdb_last_bgsave_status", status)
+      .add("rdb_last_bgsave_time_sec", 0)
+      .add("rdb_current_bgsave_time_sec", -1)
       .add("aof_enabled", 0)
+      .add("aof_rewrite_in_progress", 0)
+      .add("aof_rewrite_scheduled", 0)
+      .add("aof_last_bgrewrite_status", "ok")
+      .add("aof_last_write_status", status)
       .add("knit_pending_bytes", store.pending_bytes())
       .add("knit_bytes_on_disk", store.bytes_on_disk())
       .add("knit_has_space", store.has_space() ? 1 : 0)
       .text();
 }
 
+std::string kilobytes_per_second(const RateMeter& meter, std::uint64_t bytes, Millis now) {
+  return fmt::format("{:.2f}", meter.per_second(bytes, now) / 1024);
+}
+
 std::string stats_section(ServerState& server) {
   const ServerStatistics& statistics = server.statistics;
+  const Millis now = server.now.steady;
+  const double commands = server.command_rate.per_second(statistics.commands, now);
   return Lines()
       .add("total_connections_received", statistics.connections)
       .add("total_commands_processed", statistics.commands)
+      .add("instantaneous_ops_per_sec", static_cast<std::uint64_t>(commands))
       .add("total_net_input_bytes", statistics.input_bytes)
       .add("total_net_output_bytes", statistics.output_bytes)
+      .add("instantaneous_input_kbps", kilobytes_per_second(server.input_rate, statistics.input_bytes, now))
+      .add("instantaneous_output_kbps",
+           kilobytes_per_second(server.output_rate, statistics.output_bytes, now))
       .add("rejected_connections", statistics.connections_rejected)
-      .add("client_output_buffer_limit_disconnections", statistics.connections_overflowed)
-      .add("total_error_replies", statistics.error_replies)
+      .add("sync_full", 0)
+      .add("sync_partial_ok", 0)
+      .add("sync_partial_err", 0)
+      .add("expired_keys", 0)  // They read as absent and are not deleted one by one.
+      .add("evicted_keys", 0)
       .add("keyspace_hits", statistics.hits)
       .add("keyspace_misses", statistics.misses)
+      .add("pubsub_channels", 0)
+      .add("pubsub_patterns", 0)
+      .add("latest_fork_usec", 0)
+      .add("total_forks", 0)
+      .add("total_error_replies", statistics.error_replies)
+      .add("client_output_buffer_limit_disconnections", statistics.connections_overflowed)
       .text();
 }
 
@@ -118,9 +176,65 @@ std::string replication_section(ServerState& server) {
   return Lines()
       .add("role", "master")
       .add("connected_slaves", 0)
+      .add("master_failover_state", "no-failover")
       .add("master_replid", to_string(server.node.store().identity().node))
+      .add("master_repl_offset", server.node.store().applied().value)
+      .add("repl_backlog_active", 0)
       .text();
 }
+
+std::string seconds_text(const timeval& time) { return fmt::format("{}.{:06}", time.tv_sec, time.tv_usec); }
+
+std::string cpu_section(ServerState&) {
+  rusage own{};
+  rusage children{};
+  getrusage(RUSAGE_SELF, &own);
+  getrusage(RUSAGE_CHILDREN, &children);
+  return Lines()
+      .add("used_cpu_sys", seconds_text(own.ru_stime))
+      .add("used_cpu_user", seconds_text(own.ru_utime))
+      .add("used_cpu_sys_children", seconds_text(children.ru_stime))
+      .add("used_cpu_user_children", seconds_text(children.ru_utime))
+      .text();
+}
+
+std::string modules_section(ServerState&) { return {}; }
+
+double micros(Nanos time) { return static_cast<double>(time.count()) / 1000; }
+
+std::string commandstats_section(ServerState& server) {
+  Lines lines;
+  for (const auto& [command, statistic] : server.commands.used()) {
+    const double total = micros(statistic->total);
+    const double each = statistic->calls == 0 ? 0 : total / static_cast<double>(statistic->calls);
+    lines.add(fmt::format("cmdstat_{}", command->name),
+              fmt::format("calls={},usec={:.0f},usec_per_call={:.2f},rejected_calls={},failed_calls={}",
+                          statistic->calls, total, each, statistic->rejected, statistic->failed));
+  }
+  return lines.text();
+}
+
+std::string errorstats_section(ServerState& server) {
+  Lines lines;
+  for (const auto& [code, count] : server.commands.errors()) {
+    lines.add(fmt::format("errorstat_{}", code), fmt::format("count={}", count));
+  }
+  return lines.text();
+}
+
+std::string latencystats_section(ServerState& server) {
+  Lines lines;
+  for (const auto& [command, statistic] : server.commands.used()) {
+    const DurationHistogram& durations = statistic->durations;
+    if (durations.total() == 0) continue;
+    lines.add(fmt::format("latency_percentiles_usec_{}", command->name),
+              fmt::format("p50={:.3f},p99={:.3f},p99.9={:.3f}", micros(durations.percentile(50)),
+                          micros(durations.percentile(99)), micros(durations.percentile(99.9))));
+  }
+  return lines.text();
+}
+
+std::string cluster_section(ServerState&) { return Lines().add("cluster_enabled", 0).text(); }
 
 std::string keyspace_section(ServerState& server) {
   const std::uint64_t keys = server.keyspace.size(server.now.wall);
@@ -149,17 +263,30 @@ std::string knit_section(ServerState& server) {
       .text();
 }
 
+enum class Shown : std::uint8_t { by_default, with_all };  // By INFO, or only by INFO ALL and EVERYTHING.
+
 struct Section {
   std::string_view title;
   std::string_view name;
   std::string (*text)(ServerState&);
+  Shown shown = Shown::by_default;
 };
 
 constexpr Section all_sections[] = {
-    {"Server", "server", server_section},       {"Clients", "clients", clients_section},
-    {"Memory", "memory", memory_section},       {"Persistence", "persistence", persistence_section},
-    {"Stats", "stats", stats_section},          {"Replication", "replication", replication_section},
-    {"Keyspace", "keyspace", keyspace_section}, {"Knit", "knit", knit_section},
+    {"Server", "server", server_section},
+    {"Clients", "clients", clients_section},
+    {"Memory", "memory", memory_section},
+    {"Persistence", "persistence", persistence_section},
+    {"Stats", "stats", stats_section},
+    {"Replication", "replication", replication_section},
+    {"CPU", "cpu", cpu_section},
+    {"Modules", "modules", modules_section},
+    {"Commandstats", "commandstats", commandstats_section, Shown::with_all},
+    {"Errorstats", "errorstats", errorstats_section},
+    {"Latencystats", "latencystats", latencystats_section, Shown::with_all},
+    {"Cluster", "cluster", cluster_section},
+    {"Keyspace", "keyspace", keyspace_section},
+    {"Knit", "knit", knit_section},
 };
 
 }  // namespace
@@ -168,10 +295,12 @@ std::string info_text(ServerState& server, const std::vector<std::string>& secti
   const auto wanted = [&](std::string_view name) {
     return std::find(sections.begin(), sections.end(), name) != sections.end();
   };
-  const bool all = sections.empty() || wanted("default") || wanted("all") || wanted("everything");
+  const bool everything = wanted("all") || wanted("everything");
+  const bool usual = sections.empty() || wanted("default") || everything;
   std::string text;
   for (const Section& section : all_sections) {
-    if (!all && !wanted(section.name)) continue;
+    const bool chosen = section.shown == Shown::by_default ? usual : everything;
+    if (!chosen && !wanted(section.name)) continue;
     if (!text.empty()) text += "\r\n";
     text += fmt::format("# {}\r\n", section.title);
     text += section.text(server);

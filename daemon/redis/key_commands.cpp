@@ -96,6 +96,8 @@ void expire_generic(Call& call, TimeUnit unit) {
 
 void expire(Call& call) { expire_generic(call, {.seconds = true, .relative = true}); }
 void pexpire(Call& call) { expire_generic(call, {.seconds = false, .relative = true}); }
+void expireat(Call& call) { expire_generic(call, {.seconds = true, .relative = false}); }
+void pexpireat(Call& call) { expire_generic(call, {.seconds = false, .relative = false}); }
 
 void ttl_generic(Call& call, std::uint64_t millis_per_unit) {
   const auto found = call.keyspace()->find(call[1], call.now().wall);
@@ -108,6 +110,17 @@ void ttl_generic(Call& call, std::uint64_t millis_per_unit) {
 
 void ttl(Call& call) { ttl_generic(call, 1000); }
 void pttl(Call& call) { ttl_generic(call, 1); }
+
+void expiretime_generic(Call& call, std::uint64_t millis_per_unit) {
+  const auto found = call.keyspace()->find(call[1], call.now().wall);
+  if (!found) return call.reply.error(found.error());
+  if (!*found) return call.reply.integer(-2);
+  if ((*found)->never()) return call.reply.integer(-1);
+  call.reply.integer(static_cast<std::int64_t>(((*found)->millis + millis_per_unit / 2) / millis_per_unit));
+}
+
+void expiretime(Call& call) { expiretime_generic(call, 1000); }
+void pexpiretime(Call& call) { expiretime_generic(call, 1); }
 
 void persist(Call& call) {
   const auto found = call.keyspace()->find(call[1], call.now().wall);
@@ -178,15 +191,25 @@ constexpr Command table[] = {
     {"exists", -2, readonly | fast, 1, -1, 1, group, "key [key ...]", "Counts the keys that exist.", exists},
     {"expire", -3, write | fast, 1, 1, 1, group, "key seconds [NX | XX | GT | LT]",
      "Sets the expiry of a key, in seconds from now.", expire},
+    {"expireat", -3, write | fast, 1, 1, 1, group, "key unix-time-seconds [NX | XX | GT | LT]",
+     "Sets the expiry of a key, in seconds since 1970.", expireat},
+    {"expiretime", 2, readonly | fast, 1, 1, 1, group, "key",
+     "Returns when a key expires, in seconds since 1970.", expiretime},
     {"persist", 2, write | fast, 1, 1, 1, group, "key", "Removes the expiry of a key.", persist},
     {"pexpire", -3, write | fast, 1, 1, 1, group, "key milliseconds [NX | XX | GT | LT]",
      "Sets the expiry of a key, in milliseconds from now.", pexpire},
+    {"pexpireat", -3, write | fast, 1, 1, 1, group, "key unix-time-milliseconds [NX | XX | GT | LT]",
+     "Sets the expiry of a key, in milliseconds since 1970.", pexpireat},
+    {"pexpiretime", 2, readonly | fast, 1, 1, 1, group, "key",
+     "Returns when a key expires, in milliseconds since 1970.", pexpiretime},
     {"pttl", 2, readonly | fast, 1, 1, 1, group, "key", "Returns how long a key lives, in milliseconds.",
      pttl},
     {"scan", -2, readonly, 0, 0, 0, group, "cursor [MATCH pattern] [COUNT count] [TYPE type]",
      "Walks over the keys, a page a call.", scan},
+    {"touch", -2, readonly | fast, 1, -1, 1, group, "key [key ...]", "Counts the keys that exist.", exists},
     {"ttl", 2, readonly | fast, 1, 1, 1, group, "key", "Returns how long a key lives, in seconds.", ttl},
     {"type", 2, readonly | fast, 1, 1, 1, group, "key", "Returns the type of the value of a key.", type},
+    {"unlink", -2, write | fast, 1, -1, 1, group, "key [key ...]", "Deletes keys, as DEL does.", del},
 };
 
 }  // namespace

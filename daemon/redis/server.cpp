@@ -74,6 +74,7 @@ struct RedisServer::State final : ClientOwner {
   void flush_clients();
   void resume_paused();
   void delete_closed();
+  void do_what_commands_asked();
   void update_idle_handle();
 
   uv_loop_t* loop;
@@ -165,6 +166,22 @@ void RedisServer::State::update_idle_handle() {
   });
 }
 
+// Last, so that a client may be told why it is closed.
+void RedisServer::State::do_what_commands_asked() {
+  for (const std::uint64_t id : std::exchange(shared.to_close, {})) {
+    if (Client* client = find(id)) client->close();
+  }
+  for (const std::uint64_t id : std::exchange(shared.unblocked, {})) {
+    Client* client = find(id);
+    if (client == nullptr || client->closed()) continue;
+    on_output(*client);
+    on_runnable(*client);
+  }
+  if (std::exchange(shared.stop_wanted, false)) shared.hooks.stop();
+}
+
+std::chrono::nanoseconds steady_time() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
 RedisServer::RedisServer(uv_loop_t* loop, RedisOptions options, Node& node, Hooks hooks)
     : state_(std::make_unique<State>(loop, std::move(options), node, std::move(hooks))) {}
 
@@ -176,6 +193,7 @@ Result<void> RedisServer::listen() { return state_->listen(); }
 
 void RedisServer::stop_accepting() {
   state_->stopping = true;
+  state_->shared.pause = {};  // Else those that wait would not be answered.
   state_->listeners.clear();
   for (auto& [id, client] : state_->clients) client->update_reading();
 }
@@ -190,6 +208,9 @@ bool RedisServer::idle() const {
 void RedisServer::flush() {
   state_->shared.turn++;
   state_->flush_clients();
+  state_->shared.now = state_->shared.hooks.now();
+  state_->shared.sample_rates();
+  state_->do_what_commands_asked();
   state_->resume_paused();
   state_->delete_closed();
   state_->update_idle_handle();

@@ -3,6 +3,7 @@
 
 #include <uv.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -34,12 +35,19 @@ struct RedisOptions {
   std::vector<std::pair<std::string, std::string>> parameters;
 };
 
+std::chrono::nanoseconds steady_time();
+
 class RedisServer {
  public:
   // What a command may ask of the daemon around it.
   struct Hooks {
     std::function<Now()> now;
     std::function<void(Outbox&)> deliver;  // What the node said while a command ran.
+    // Time that never goes back, for durations.
+    std::function<std::chrono::nanoseconds()> stopwatch = steady_time;
+    std::function<void(const std::string&)> set_log_level =
+        nullptr;                           // "debug", "verbose", "notice", "warning".
+    std::function<void()> stop = nullptr;  // As SIGTERM does. Called at the end of a turn. Null: refused.
   };
 
   RedisServer(uv_loop_t* loop, RedisOptions options, Node& node, Hooks hooks);

@@ -1,6 +1,5 @@
 // The server itself: its commands, its configuration, its state.
 #include <algorithm>
-#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,50 +128,6 @@ void command_getkeys(Call& call) {
   for (const std::size_t at : positions) call.reply.bulk(call[2 + at]);
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string line;
-  for (const std::string& word : words) line += (line.empty() ? "" : " ") + word;
-  return line;
-}
-
-// What the server knows of itself, under Redis's names; benchmarks and clients ask for some of them.
-// The password is not told.
-std::map<std::string, std::string> parameters(const RedisOptions& options) {
-  std::map<std::string, std::string> all = {
-      {"appendonly", "no"},
-      {"bind", joined(options.addresses)},
-      {"databases", "1"},
-      {"maxclients", std::to_string(options.clients_max)},
-      {"maxmemory", "0"},
-      {"maxmemory-policy", "noeviction"},
-      {"port", std::to_string(options.addresses.empty() ? 0 : options.port)},
-      {"proto-max-bulk-len", std::to_string(value_bytes_max)},
-      {"protected-mode", options.protected_mode ? "yes" : "no"},
-      {"save", ""},
-      {"timeout", "0"},
-      {"unixsocket", options.unix_socket},
-  };
-  all.insert(options.parameters.begin(), options.parameters.end());
-  return all;
-}
-
-void config_get(Call& call) {
-  const auto all = parameters(call.server().options);
-  std::vector<std::pair<std::string, std::string>> found;
-  for (const auto& [name, value] : all) {
-    for (std::size_t at = 2; at < call.size(); at++) {
-      if (!glob_matches(lower_case(call[at]), name)) continue;
-      found.emplace_back(name, value);
-      break;
-    }
-  }
-  call.reply.map(found.size());
-  for (const auto& [name, value] : found) {
-    call.reply.bulk(name);
-    call.reply.bulk(value);
-  }
-}
-
 void info(Call& call) {
   std::vector<std::string> sections;
   for (std::size_t at = 1; at < call.size() && at < 100; at++) sections.push_back(lower_case(call[at]));
@@ -208,18 +163,14 @@ constexpr Command table[] = {
      command_count},
     {"command|docs", -2, loading | stale, 0, 0, 0, group, "[command-name [command-name ...]]",
      "Documents commands.", command_docs},
-    {"command|getkeys", -3, loading | stale, 0, 0, 0, group, "command [arg [arg ...]]",
+    {"command|getkeys", -4, loading | stale, 0, 0, 0, group, "command [arg [arg ...]]",
      "Returns the keys among the arguments of a command.", command_getkeys},
     {"command|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
     {"command|info", -2, loading | stale, 0, 0, 0, group, "[command-name [command-name ...]]",
      "Describes commands.", command_info},
-    {"config", -2, container, 0, 0, 0, group, "", "A container for commands about the configuration.",
-     nullptr},
-    {"config|get", -3, admin | noscript | loading | stale, 0, 0, 0, group, "parameter [parameter ...]",
-     "Returns parameters by glob patterns.", config_get},
-    {"config|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
     {"dbsize", 1, readonly | fast, 0, 0, 0, group, "", "Returns how many keys there are.", dbsize},
     {"flushall", -1, write, 0, 0, 0, group, "[ASYNC | SYNC]", "Deletes all keys.", flushall},
+    {"flushdb", -1, write, 0, 0, 0, group, "[ASYNC | SYNC]", "Deletes all keys.", flushall},
     {"info", -1, loading | stale, 0, 0, 0, group, "[section [section ...]]",
      "Returns the state of the server.", info},
     {"time", 1, loading | stale | fast, 0, 0, 0, group, "", "Returns the server's time.", time},

@@ -4,8 +4,15 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "daemon/redis/command_statistics.h"
+#include "daemon/redis/latency_monitor.h"
+#include "daemon/redis/parameters.h"
+#include "daemon/redis/rate_meter.h"
 #include "daemon/redis/server.h"
+#include "daemon/redis/slow_log.h"
 
 namespace knit {
 
@@ -24,11 +31,36 @@ struct ServerStatistics {
   std::uint64_t misses = 0;
 };
 
+// What CONFIG SET may change, beside some of the options.
+struct ServerSettings {
+  std::int64_t slow_micros = 10'000;  // Commands that take so long are in the slow log. Negative: none are.
+  std::int64_t slow_log_length = 128;
+  std::int64_t latency_threshold_millis = 0;  // Events that take so long are noted. 0: none are.
+  bool latency_tracking = true;               // Whether durations are counted a command.
+  std::string log_level = "notice";           // In Redis's words.
+};
+
+// CLIENT PAUSE: which commands wait, and until when.
+struct ClientPause {
+  bool all = false;  // Else those that write.
+  Millis until{};    // Steady time.
+};
+
 struct ServerState {
-  ServerState(RedisOptions o, Node& n, RedisServer::Hooks h)
-      : options(std::move(o)), node(n), keyspace(n.store()), hooks(std::move(h)) {
-    now = started = hooks.now();
-  }
+  ServerState(RedisOptions o, Node& n, RedisServer::Hooks h);
+
+  // Counts a command that began when the last one ended, or when its client's turn began.
+  // Requires: command_began is set.
+  Nanos account(CommandStatistic& statistic, bool failed);
+  bool is_slow(Nanos taken) const { return taken >= slow_threshold_; }
+  void note_latency(const Command& command, Nanos taken);
+  void update_slow_threshold();  // To be called when its settings changed.
+
+  bool paused() const { return pause.until > now.steady; }
+  void sample_rates();        // Once a turn.
+  void reset_statistics();    // CONFIG RESETSTAT.
+  std::uint64_t random();     // Not for secrets.
+  std::size_t peak_memory();  // Resident, as far as it was looked at.
 
   RedisOptions options;
   Node& node;
@@ -39,8 +71,24 @@ struct ServerState {
   std::uint64_t turn = 0;
   std::uint64_t last_session = 0;
   ServerStatistics statistics;
+  CommandStatistics commands;
+  SlowLog slow_log;
+  LatencyMonitor latency;
+  ServerSettings settings;
+  Parameters parameters;
+  ClientPause pause;
+  RateMeter command_rate;
+  RateMeter input_rate;
+  RateMeter output_rate;
+  Nanos command_began{};   // By the stopwatch.
+  JournalPosition synced;  // As last looked at, and when it changed.
+  WallTime last_sync;
   std::map<std::uint64_t, Session*> sessions;  // By id. Entered and left by the sessions themselves.
   std::map<JobId, std::uint64_t> jobs;         // Which session waits for a job.
+  // What commands ask for and is done at the end of the turn.
+  std::vector<std::uint64_t> to_close;   // Clients killed.
+  std::vector<std::uint64_t> unblocked;  // Clients whose wait was ended by another one.
+  bool stop_wanted = false;
 
   // Replies that saw no more than this may leave.
   JournalPosition releasable() const {
@@ -48,6 +96,11 @@ struct ServerState {
   }
   // The store has more to write than it should: commands wait.
   bool under_pressure() const { return node.store().pending_bytes() > options.pending_bytes_max; }
+
+ private:
+  Nanos slow_threshold_{};
+  std::uint64_t random_state_;
+  std::size_t peak_memory_ = 0;
 };
 
 }  // namespace knit

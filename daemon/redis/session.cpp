@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "daemon/redis/call.h"
@@ -13,6 +14,7 @@ namespace knit {
 namespace {
 
 constexpr std::size_t quoted_bytes_max = 128;  // Of what a client sent, in an error about it.
+constexpr std::size_t error_bytes_max = 64;    // Enough to see which error it is.
 
 std::string unknown_command(const RequestParser& request) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ",
@@ -40,20 +42,24 @@ std::string wrong_arity(const Command& command) {
 
 struct Resolved {
   const Command* command = nullptr;
-  std::string error;  // If there is none.
+  std::string error{};             // If there is none.
+  const Command* named = nullptr;  // The one that was meant, if its arguments were wrong.
 };
 
 Resolved resolve(const RequestParser& request, bool debug_commands) {
   const Command* command = find_command(request[0]);
-  if (command == nullptr) return {nullptr, unknown_command(request)};
+  const bool hidden = command != nullptr && command->has(command_flag::debug) && !debug_commands;
+  if (command == nullptr || hidden) return {nullptr, unknown_command(request)};
   if (request.size() > 1 && command->has(command_flag::container)) {
     const Command* subcommand = find_subcommand(*command, request[1]);
-    const bool hidden = subcommand != nullptr && subcommand->has(command_flag::debug) && !debug_commands;
-    if (subcommand == nullptr || hidden) return {nullptr, unknown_subcommand(*command, request[1])};
+    const bool shown = subcommand != nullptr && (!subcommand->has(command_flag::debug) || debug_commands);
+    if (!shown) return {nullptr, unknown_subcommand(*command, request[1])};
     command = subcommand;
   }
-  if (!command->takes(request.size()) || command->handler == nullptr) return {nullptr, wrong_arity(*command)};
-  return {command, {}};
+  if (!command->takes(request.size()) || command->handler == nullptr) {
+    return {nullptr, wrong_arity(*command), command};
+  }
+  return {command, {}, command};
 }
 
 }  // namespace
@@ -75,12 +81,17 @@ Session::Session(ServerState& server, Peer peer)
 
 Session::~Session() {
   server_.sessions.erase(id_);
+  forget_jobs();
+}
+
+void Session::forget_jobs() {
   if (!wait_) return;
   for (const JobWait::Job& job : wait_->jobs) {
     if (job.done) continue;
     server_.jobs.erase(job.id);
     server_.node.cancel(job.id);
   }
+  wait_.reset();
 }
 
 void Session::set_authenticated(bool yes) {
@@ -104,12 +115,17 @@ Session::Pause Session::run() {
     turn_ = server_.turn;
     commands_in_turn_ = 0;
   }
+  server_.command_began = server_.hooks.stopwatch();
   for (bool executed = true; executed;) {
     if (overflown()) return Pause::overflow;
     if (close_after_reply) return Pause::closing;
     if (wait_) return Pause::job;
     if (!may_run()) return Pause::pressure;
     if (commands_in_turn_ >= commands_per_turn) return Pause::turn;
+    if (steps_ != nullptr) {
+      if (!run_steps()) return Pause::turn;
+      continue;
+    }
     commands_in_turn_++;
     if (const Pause pause = run_one(executed); !executed) return pause;
   }
@@ -118,8 +134,9 @@ Session::Pause Session::run() {
 
 Session::Pause Session::run_one(bool& executed) {
   executed = true;
+  if (held_) return run_request(executed);
   switch (parser_.next()) {
-    case RequestParser::Step::request: execute(); break;
+    case RequestParser::Step::request: return run_request(executed);
     case RequestParser::Step::refused: answer_error(parser_.error()); break;
     case RequestParser::Step::broken:
       answer_error(parser_.error());
@@ -130,27 +147,154 @@ Session::Pause Session::run_one(bool& executed) {
   return input_ended_ ? Pause::closing : Pause::input;
 }
 
+Session::Pause Session::run_request(bool& executed) {
+  held_ = must_hold();
+  executed = !held_;
+  if (held_) return Pause::pressure;
+  execute();
+  return input_ended_ ? Pause::closing : Pause::input;
+}
+
+bool Session::must_hold() const {
+  if (!server_.paused()) return false;
+  if (server_.pause.all) return true;
+  const Command* command = resolve(parser_, server_.options.debug_commands).command;
+  return command != nullptr && command->has(command_flag::write);
+}
+
 void Session::answer_error(std::string_view line) {
   server_.statistics.error_replies++;
-  Reply(output_.tail(), protocol).error(line);
-  output_.end_reply({});
+  server_.commands.add_error(line);
+  Reply(reply_target(), protocol).error(line);
+  end_reply({});
+}
+
+// The reply is whole. What is not wanted goes nowhere.
+void Session::end_reply(JournalPosition saw) {
+  if (replies_off()) {
+    unsent_.clear();
+  } else {
+    output_.end_reply(saw);
+  }
+  skip_this_ = false;
+  if (replies_ == Replies::skip_one) {
+    skip_this_ = true;
+    replies_ = Replies::on;
+  }
+}
+
+void Session::set_replies(Replies replies) {
+  if (replies == Replies::skip_one && replies_ == Replies::off) return;
+  replies_ = replies;
+}
+
+std::string Session::take_argument(std::size_t index) {
+  std::string argument = parser_.take(index);
+  const bool moved = parser_[index].size() != argument.size();
+  if (moved && index < SlowLog::arguments_max) {
+    taken_.push_back({index, shortened_argument(argument, argument.size())});
+  }
+  return argument;
+}
+
+void Session::reject(const Command* command, std::string_view line) {
+  if (command != nullptr) server_.commands.of(*command).rejected++;
+  answer_error(line);
 }
 
 void Session::execute() {
   const Resolved resolved = resolve(parser_, server_.options.debug_commands);
   if (!authenticated && (resolved.command == nullptr || !resolved.command->has(command_flag::no_auth))) {
-    return answer_error("NOAUTH Authentication required.");
+    return reject(resolved.named, "NOAUTH Authentication required.");
   }
-  if (resolved.command == nullptr) return answer_error(resolved.error);
-  last_command_ = resolved.command;
-  server_.statistics.commands++;
-  const std::string& reply = output_.tail();  // Where it begins. Chunks stay where they are.
+  if (resolved.command == nullptr) return reject(resolved.named, resolved.error);
+  if (last_command_ != resolved.command) {
+    last_command_ = resolved.command;
+    last_statistic_ = &server_.commands.of(*last_command_);
+  }
+  const std::string& reply = reply_target();  // Where it begins. Chunks stay where they are.
   const std::size_t start = reply.size();
   Call call(*this, *resolved.command);
   resolved.command->handler(call);
-  if (call.deferred()) return;
-  if (reply.size() > start && reply[start] == '-') server_.statistics.error_replies++;
-  output_.end_reply(call.saw());
+  if (steps_ != nullptr) return;
+  if (call.deferred()) return account(*resolved.command, false);
+  conclude(call, std::string_view(reply).substr(start, error_bytes_max));
+}
+
+// Answers whether the command is over. It is accounted for as if its steps were one.
+bool Session::run_steps() {
+  const std::string& reply = reply_target();
+  const std::size_t start = reply.size();
+  Call call(*this, *last_command_);
+  const bool over = steps_->step(call);
+  const Nanos end = server_.hooks.stopwatch();
+  steps_taken_ += end - std::exchange(server_.command_began, end);
+  commands_in_turn_ = commands_per_turn;  // A step is the share of a turn.
+  if (!over) return false;
+  server_.command_began = end - std::exchange(steps_taken_, {});
+  steps_.reset();
+  conclude(call, std::string_view(reply).substr(start, error_bytes_max));
+  return true;
+}
+
+// `front` is how the reply begins.
+void Session::conclude(const Call& call, std::string_view front) {
+  const bool failed = front.starts_with('-');
+  if (failed) {
+    server_.statistics.error_replies++;
+    server_.commands.add_error(front.substr(1));
+  }
+  account(call.command(), failed);
+  end_reply(call.saw());
+}
+
+void Session::account(const Command& command, bool failed) {
+  const Nanos taken = server_.account(*last_statistic_, failed);
+  if (server_.is_slow(taken)) note_slow(command, taken);
+  taken_.clear();
+}
+
+void Session::note_slow(const Command& command, Nanos taken) {
+  server_.note_latency(command, taken);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(taken).count();
+  const std::int64_t threshold = server_.settings.slow_micros;
+  if (threshold < 0 || micros < threshold || command.has(command_flag::secret)) return;
+  server_.slow_log.add({.ended = server_.now.wall,
+                        .micros = static_cast<std::uint64_t>(micros),
+                        .arguments = shown_arguments(command),
+                        .client_address = peer_.address,
+                        .client_name = name});
+}
+
+std::vector<std::string> Session::shown_arguments(const Command& command) const {
+  const std::size_t shown = std::min(parser_.size(), SlowLog::arguments_max);
+  std::vector<std::string> arguments;
+  for (std::size_t at = 0; at < shown; at++) {
+    arguments.push_back(shortened_argument(parser_[at], parser_[at].size()));
+  }
+  for (const Taken& taken : taken_) arguments[taken.index] = taken.shown;
+  if (command.has(command_flag::sensitive)) {
+    const std::size_t first = command.is_subcommand() ? 2 : 1;
+    for (std::size_t at = first; at < shown; at++) arguments[at] = "(redacted)";
+  }
+  if (shown < parser_.size()) {
+    arguments.back() = fmt::format("... ({} more arguments)", parser_.size() - shown + 1);
+  }
+  return arguments;
+}
+
+void Session::kill() {
+  close_after_reply = true;
+  server_.to_close.push_back(id_);
+}
+
+bool Session::unblock(std::string_view resp) {
+  if (!wait_) return false;
+  forget_jobs();
+  reply_target().append(resp);
+  end_reply({});
+  server_.unblocked.push_back(id_);
+  return true;
 }
 
 void Session::wait_for(JobWait wait) {
@@ -174,9 +318,9 @@ void Session::on_job_done(const JobDone& done) {
 // What a job did is synced or not by itself: its report says nothing that a crash could take back.
 void Session::finish_wait() {
   wait_->duration = server_.hooks.now().steady - wait_->started;
-  Reply reply(output_.tail(), protocol);
+  Reply reply(reply_target(), protocol);
   wait_->answer(reply, *wait_);
-  output_.end_reply({});
+  end_reply({});
   wait_.reset();
 }
 
@@ -208,14 +352,29 @@ bool Call::is(std::size_t index, std::string_view word) const {
 void Call::bulk(std::string bytes) {
   if (bytes.size() < ReplyQueue::chunk_bytes) return reply.bulk(bytes);
   reply.bulk_header(bytes.size());
-  session_.output_.append(std::move(bytes));
-  reply = Reply(session_.output_.tail(), reply.protocol());
+  raw(std::move(bytes));
   reply.line_end();
+}
+
+void Call::raw(std::string resp) {
+  if (resp.size() < ReplyQueue::chunk_bytes || session_.replies_off()) return reply.raw(resp);
+  session_.output_.append(std::move(resp));
+  reply = Reply(session_.output_.tail(), reply.protocol());
 }
 
 void Call::set_protocol(int protocol) {
   session_.protocol = protocol;
-  reply = Reply(session_.output_.tail(), protocol);
+  reply = Reply(session_.reply_target(), protocol);
+}
+
+void Call::set_replies(Session::Replies replies) {
+  session_.set_replies(replies);
+  reply = Reply(session_.reply_target(), reply.protocol());
+}
+
+void Call::go_on(std::unique_ptr<Steps> steps) {
+  deferred_ = true;
+  session_.steps_ = std::move(steps);
 }
 
 void Call::wait_for(JobWait wait) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,13 @@ struct JobWait {
   bool over() const;
 };
 
+// A command that takes its time: a step a turn, until one has made the reply and answers true.
+class Steps {
+ public:
+  virtual ~Steps() = default;
+  virtual bool step(Call& call) = 0;
+};
+
 class Session {
  public:
   static constexpr std::size_t commands_per_turn = 8192;     // So that one pipeline does not starve others.
@@ -62,13 +70,18 @@ class Session {
     overflow,  // Too much is queued: close at once.
   };
 
-  void feed(std::string_view bytes);
+  void feed(std::string_view bytes);  // Requires: the last run() answered input or job.
   Pause run();
   void end_input();  // The client sends no more; what was read is still answered.
 
-  bool may_run() const { return !server_.under_pressure() && queued_bytes() <= output_soft_bytes; }
+  bool may_run() const {
+    return !server_.under_pressure() && queued_bytes() <= output_soft_bytes && !(held_ && must_hold());
+  }
   bool waiting() const { return wait_.has_value(); }
   void on_job_done(const JobDone& done);
+  // Ends the wait for a job with this RESP. False: it does not wait.
+  bool unblock(std::string_view resp);
+  void kill();  // Executes no more, and is closed at the end of the turn.
   // Requires: the server has no command in execution.
   void on_undone(std::string_view error_line);
 
@@ -87,14 +100,39 @@ class Session {
 
   std::size_t in_flight_bytes = 0;  // Taken from the queue and not written yet; kept by the socket's owner.
 
+  // CLIENT REPLY. What is not answered is executed all the same.
+  enum class Replies : std::uint8_t { on, off, skip_one };
+  void set_replies(Replies replies);
+
   std::uint64_t id() const { return id_; }
+  const Peer& peer() const { return peer_; }
+  std::size_t memory_bytes() const { return queued_bytes() + parser_.memory_bytes(); }
   void set_authenticated(bool yes);
 
  private:
   friend class Call;
 
+  // What take() moved out of the request, for the slow log.
+  struct Taken {
+    std::size_t index{};
+    std::string shown;
+  };
+
   Pause run_one(bool& executed);
+  Pause run_request(bool& executed);
+  bool must_hold() const;
   void execute();
+  bool run_steps();
+  void conclude(const Call& call, std::string_view front);
+  void account(const Command& command, bool failed);
+  void note_slow(const Command& command, Nanos taken);
+  std::vector<std::string> shown_arguments(const Command& command) const;
+  void reject(const Command* command, std::string_view line);
+  void end_reply(JournalPosition saw);
+  void forget_jobs();
+  bool replies_off() const { return replies_ == Replies::off || skip_this_; }
+  std::string& reply_target() { return replies_off() ? unsent_ : output_.tail(); }
+  std::string take_argument(std::size_t index);
   void answer_error(std::string_view line);
   bool overflown() const { return queued_bytes() > server_.options.output_bytes_max; }
   void wait_for(JobWait wait);
@@ -108,7 +146,15 @@ class Session {
   RequestParser parser_;
   ReplyQueue output_;
   std::optional<JobWait> wait_;
+  std::unique_ptr<Steps> steps_;
+  Nanos steps_taken_{};
   const Command* last_command_ = nullptr;
+  CommandStatistic* last_statistic_ = nullptr;  // Of last_command_.
+  std::vector<Taken> taken_;
+  std::string unsent_;  // Replies that are not wanted.
+  Replies replies_ = Replies::on;
+  bool skip_this_ = false;
+  bool held_ = false;  // The parser's request waits for the end of a CLIENT PAUSE.
   std::uint64_t turn_ = 0;
   std::size_t commands_in_turn_ = 0;
   bool input_ended_ = false;

@@ -106,18 +106,124 @@ void mset(Call& call) {
   call.reply.ok();
 }
 
+void setnx(Call& call) {
+  const SetOptions options{.condition = SetOptions::Condition::if_absent};
+  const auto outcome = call.keyspace()->set(call[1], call.take(2), options, call.now().wall);
+  if (!outcome) return call.reply.error(outcome.error());
+  call.reply.integer(outcome->written ? 1 : 0);
+}
+
+// Not one decision among hosts: two that call it at once may both be told that they set the keys.
+void msetnx(Call& call) {
+  if (call.size() % 2 == 0) return call.reply.error("ERR wrong number of arguments for 'msetnx' command");
+  for (std::size_t at = 1; at < call.size(); at += 2) {
+    const auto found = call.keyspace()->find(call[at], call.now().wall);
+    if (!found) return call.reply.error(found.error());
+    if (*found) return call.reply.integer(0);
+  }
+  for (std::size_t at = 1; at < call.size(); at += 2) {
+    const auto outcome = call.keyspace()->set(call[at], call.take(at + 1), {}, call.now().wall);
+    if (!outcome) return call.reply.error(outcome.error());
+  }
+  call.reply.integer(1);
+}
+
+void set_expiring(Call& call, TimeUnit unit) {
+  const auto expiry = positive_expiry(call, 2, unit);
+  if (!expiry) return;
+  const auto outcome = call.keyspace()->set(call[1], call.take(3), {.expiry = *expiry}, call.now().wall);
+  if (!outcome) return call.reply.error(outcome.error());
+  call.reply.ok();
+}
+
+void setex(Call& call) { set_expiring(call, {.seconds = true, .relative = true}); }
+void psetex(Call& call) { set_expiring(call, {.seconds = false, .relative = true}); }
+
+void getset(Call& call) {
+  auto outcome = call.keyspace()->set(call[1], call.take(2), {.want_old = true}, call.now().wall);
+  if (!outcome) return call.reply.error(outcome.error());
+  if (!outcome->old) return call.reply.null();
+  call.bulk(std::move(*outcome->old));
+}
+
+// The value of the key, for those that answer it and then change the key. Empty: the reply is made.
+std::optional<std::string> value_to_answer(Call& call) {
+  const auto found = call.keyspace()->get(call[1], call.now().wall);
+  if (!found || !*found) {
+    answer_found(call, found);
+    return std::nullopt;
+  }
+  call.server().statistics.hits++;
+  return std::string((*found)->value);
+}
+
+void getdel(Call& call) {
+  auto value = value_to_answer(call);
+  if (!value) return;
+  const auto removed = call.keyspace()->remove(call[1], call.now().wall);
+  if (!removed) return call.reply.error(removed.error());
+  call.bulk(std::move(*value));
+}
+
+struct ExpiryChange {
+  std::optional<TimeUnit> unit;  // Of a new expiry, in argument 3.
+  bool persist = false;
+};
+
+// Empty: the error is in the reply.
+std::optional<ExpiryChange> parse_getex(Call& call) {
+  ExpiryChange change;
+  if (call.size() == 2) return change;
+  change.persist = call.is(2, "persist");
+  if (!change.persist) change.unit = time_unit(call[2]);
+  const bool well_formed = change.persist ? call.size() == 3 : change.unit && call.size() == 4;
+  if (well_formed) return change;
+  call.syntax_error();
+  return std::nullopt;
+}
+
+void getex(Call& call) {
+  const auto change = parse_getex(call);
+  if (!change) return;
+  std::optional<Expiry> expiry;
+  if (change->persist) expiry = Expiry{};
+  if (change->unit && !(expiry = positive_expiry(call, 3, *change->unit))) return;
+  auto value = value_to_answer(call);
+  if (!value) return;
+  if (expiry) {
+    const auto changed = call.keyspace()->set_expiry(call[1], *expiry, call.now().wall);
+    if (!changed) return call.reply.error(changed.error());
+  }
+  call.bulk(std::move(*value));
+}
+
 using namespace command_flag;
 constexpr std::string_view group = "string";
 
 constexpr Command table[] = {
     {"get", 2, readonly | fast, 1, 1, 1, group, "key", "Returns the value of a key.", get},
+    {"getdel", 2, write | fast, 1, 1, 1, group, "key", "Returns the value of a key and deletes the key.",
+     getdel},
+    {"getex", -2, write | fast, 1, 1, 1, group,
+     "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]",
+     "Returns the value of a key and changes its expiry.", getex},
+    {"getset", 3, write | denyoom | fast, 1, 1, 1, group, "key value", "Sets a key and returns what it held.",
+     getset},
     {"mget", -2, readonly | fast, 1, -1, 1, group, "key [key ...]", "Returns the values of several keys.",
      mget},
     {"mset", -3, write | denyoom, 1, -1, 2, group, "key value [key value ...]", "Sets several keys.", mset},
+    {"msetnx", -3, write | denyoom, 1, -1, 2, group, "key value [key value ...]",
+     "Sets several keys if none of them exists on this node.", msetnx},
+    {"psetex", 4, write | denyoom, 1, 1, 1, group, "key milliseconds value",
+     "Sets a key and its expiry, in milliseconds from now.", psetex},
     {"set", -3, write | denyoom, 1, 1, 1, group,
      "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT "
      "unix-time-milliseconds | KEEPTTL]",
      "Sets a key, whatever it held.", set},
+    {"setex", 4, write | denyoom, 1, 1, 1, group, "key seconds value",
+     "Sets a key and its expiry, in seconds from now.", setex},
+    {"setnx", 3, write | denyoom | fast, 1, 1, 1, group, "key value",
+     "Sets a key if it does not exist on this node.", setnx},
 };
 
 }  // namespace

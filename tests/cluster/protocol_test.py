@@ -1,11 +1,12 @@
 """RESP2 and RESP3, TCP and UNIX sockets, passwords, by clients that others wrote."""
 
 import subprocess
+import time
 import unittest
 
 import redis
 
-from harness import CLIENT_PORT, SLOWNESS, Cluster
+from harness import CLIENT_PORT, SLOWNESS, Cluster, wait_until
 
 
 class ProtocolTest(unittest.TestCase):
@@ -89,6 +90,81 @@ class ProtocolTest(unittest.TestCase):
         self.alpha.start()
         with self.assertRaises(redis.ResponseError):
             self.alpha.isolate()
+
+    def test_a_killed_client_is_disconnected(self):
+        self.alpha.start()
+        client, victim = self.alpha.client(), self.alpha.client(single_connection_client=True)
+        victim.ping()
+        client.execute_command("CLIENT", "KILL", "ID", victim.client_id())
+        with self.assertRaises(redis.ConnectionError):
+            victim.connection.retry_on_timeout = False
+            victim.connection.read_response()
+        self.assertTrue(client.ping())
+
+    def test_paused_writes_go_on_when_the_pause_is_over(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        client.execute_command("CLIENT", "PAUSE", 300, "WRITE")
+        start = time.monotonic()
+        self.assertTrue(client.ping())
+        self.assertTrue(client.set("key", "value"))
+        self.assertGreater(time.monotonic() - start, 0.25)
+
+    def test_a_stop_does_not_wait_for_a_pause(self):
+        self.alpha.start()
+        self.alpha.client().execute_command("CLIENT", "PAUSE", 600_000, "WRITE")
+        with self.alpha.connect() as connection:
+            connection.sendall(b"SET key value\r\n")
+            time.sleep(0.1)
+            self.assertEqual(self.alpha.end(), 0)
+            self.assertEqual(connection.makefile("rb").readline(), b"+OK\r\n")
+
+    def test_shutdown_is_clean_and_loses_nothing(self):
+        self.alpha.start()
+        with self.alpha.connect() as connection:
+            connection.sendall(b"SET key value\r\nSHUTDOWN NOSAVE\r\n")
+            self.assertEqual(connection.makefile("rb").read(), b"+OK\r\n")
+        self.assertEqual(self.alpha.process.wait(timeout=20 * SLOWNESS), 0)
+        self.alpha.process = None
+        self.alpha.start()
+        self.assertEqual(self.alpha.client().get("key"), b"value")
+
+    def test_slow_commands_are_logged_and_counted(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        client.config_set("latency-monitor-threshold", 20)
+        client.execute_command("DEBUG", "SLEEP", "0.05")
+        entry = client.slowlog_get()[0]
+        self.assertEqual(entry["command"], b"DEBUG SLEEP 0.05")
+        self.assertGreaterEqual(entry["duration"], 50_000)
+        self.assertGreaterEqual(client.execute_command("LATENCY", "LATEST")[0][3], 50)
+        statistics = client.info("commandstats")["cmdstat_debug|sleep"]
+        self.assertEqual((statistics["calls"], statistics["failed_calls"]), (1, 0))
+
+    def test_the_rate_of_commands_is_that_of_now(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        rate = lambda: client.info("stats")["instantaneous_ops_per_sec"]
+        with client.pipeline(transaction=False) as pipeline:
+            for _ in range(5000):
+                pipeline.ping()
+            pipeline.execute()
+        wait_until(lambda: rate() > 500, "5000 commands are seen in the rate")
+        wait_until(lambda: rate() < 200, "the rate falls when they are over")
+
+    def test_keys_of_a_large_store_come_whole_and_others_are_served_meanwhile(self):
+        self.alpha.start()
+        client, other = self.alpha.client(), self.alpha.client()
+        for start in range(0, 60_000, 10_000):
+            client.mset({f"key{number}": "" for number in range(start, start + 10_000)})
+        with self.alpha.connect() as connection:
+            connection.sendall(b"KEYS *\r\nPING\r\n")
+            self.assertTrue(other.ping())
+            stream = connection.makefile("rb")
+            self.assertEqual(stream.readline(), b"*60000\r\n")
+            keys = {stream.readline() and stream.readline() for _ in range(60_000)}
+            self.assertEqual(stream.readline(), b"+PONG\r\n")
+        self.assertEqual(len(keys), 60_000)
 
 
 if __name__ == "__main__":

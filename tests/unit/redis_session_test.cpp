@@ -1,72 +1,12 @@
 // Commands through a session: requests in, replies out, no socket.
 #include <catch2/catch.hpp>
 #include <string>
-#include <variant>
 
-#include "daemon/redis/session.h"
-#include "unit/host.h"
+#include "unit/redis_talk.h"
 
 using namespace knit;
-
-namespace {
-
-struct Door {
-  explicit Door(RedisOptions options = {})
-      : node(NodeOptions{}, *host.store, 1), server(std::move(options), node, hooks()) {}
-
-  RedisServer::Hooks hooks() {
-    return {[this] { return now; },
-            [this](Outbox& out) {
-              for (const Output& output : out) take(output);
-            }};
-  }
-  void take(const Output& output) {
-    const auto* done = std::get_if<JobDone>(&output);
-    if (done == nullptr) return;
-    const auto job = server.jobs.find(done->job);
-    if (job != server.jobs.end()) server.sessions.at(job->second)->on_job_done(*done);
-  }
-  // Until the node has nothing left to do.
-  void work() {
-    Outbox out;
-    while (node.has_work()) node.work(out);
-    for (const Output& output : out) take(output);
-  }
-
-  test::Host host{1};
-  Node node;
-  Now now{test::now, Millis{1000}};
-  ServerState server;
-};
-
-struct Talk {
-  explicit Talk(Door& d) : door(d), session(d.server, {.address = "a", .local_address = "b"}) {}
-
-  // What is released by now.
-  std::string released() {
-    session.output().release(door.host.store->synced());
-    std::string out;
-    while (session.output().has_released()) {
-      out += session.output().released(1).front();
-      session.output().on_written(session.output().released(1).front().size());
-    }
-    return out;
-  }
-  // The replies to inline commands, all synced.
-  std::string operator()(std::string_view lines) {
-    door.server.now = door.now;
-    door.server.turn++;
-    session.feed(std::string(lines) + "\r\n");
-    session.run();
-    door.host.commit();
-    return released();
-  }
-
-  Door& door;
-  Session session;
-};
-
-}  // namespace
+using test::Door;
+using test::Talk;
 
 TEST_CASE("keys are set, read, counted and deleted") {
   Door door;
@@ -363,8 +303,8 @@ TEST_CASE("commands and configuration describe themselves") {
   CHECK(talk("COMMAND DOCS nosuch") == "*0\r\n");
   CHECK(talk("COMMAND DOCS get").starts_with("*2\r\n$3\r\nget\r\n*6\r\n$7\r\nsummary\r\n"));
   CHECK(talk("COMMAND GETKEYS mset a 1 b 2") == "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
-  CHECK(talk("COMMAND GETKEYS ping") == "-ERR The command has no key arguments\r\n");
-  CHECK(talk("CONFIG GET save append*") == "*4\r\n$10\r\nappendonly\r\n$2\r\nno\r\n$4\r\nsave\r\n$0\r\n\r\n");
+  CHECK(talk("COMMAND GETKEYS ping x") == "-ERR The command has no key arguments\r\n");
+  CHECK(talk("CONFIG GET save appendonl?") == "*4\r\n$10\r\nappendonly\r\n$2\r\nno\r\n$4\r\nsave\r\n$0\r\n\r\n");
   CHECK(talk("INFO keyspace").find("db0") == std::string::npos);
   talk("SET k v");
   CHECK(talk("INFO keyspace") == "$44\r\n# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n\r\n");
