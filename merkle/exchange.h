@@ -46,8 +46,8 @@ struct ExchangeStats {
 struct RowSummary {
   RowVersion version;
   Stamp stamp;  // Of the winner; the greatest of all if each sibling is cleared.
-  Content content{};
-  std::uint64_t value_bytes{};
+  Content content{};            // Of the winner; value if increments count.
+  std::uint64_t value_bytes{};  // Of the winner.
 };
 
 struct Difference {

@@ -16,8 +16,8 @@ bool by_name(const Command* a, const Command* b) { return a->name < b->name; }
 
 std::vector<const Command*> gather() {
   std::vector<const Command*> table;
-  for (const auto family :
-       {connection_commands(), key_commands(), knit_commands(), server_commands(), string_commands()}) {
+  for (const auto family : {connection_commands(), counter_commands(), key_commands(), knit_commands(),
+                            server_commands(), string_commands()}) {
     for (const Command& command : family) table.push_back(&command);
   }
   std::sort(table.begin(), table.end(), by_name);

@@ -50,6 +50,7 @@ struct Command {
 
 // Each family of commands, in a file of its own.
 std::span<const Command> connection_commands();
+std::span<const Command> counter_commands();
 std::span<const Command> key_commands();
 std::span<const Command> knit_commands();
 std::span<const Command> server_commands();

@@ -39,7 +39,7 @@ TEST_CASE("a data directory that is absent is made, for its owner alone") {
   struct stat status{};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0700);
-  CHECK(parent.read("data/format") == "knit 1\n");
+  CHECK(parent.read("data/format") == "knit 2\n");
 }
 
 TEST_CASE("a data directory whose parent is absent is not made") {
@@ -115,13 +115,13 @@ TEST_CASE("a first start that was cut short is taken up again") {
   directory.write("format.new", "kni");
   std::filesystem::create_directory(directory.file("lost+found"));
   REQUIRE(DataDirectory::open(directory.path()).has_value());
-  CHECK(directory.read("format") == "knit 1\n");
+  CHECK(directory.read("format") == "knit 2\n");
   CHECK_FALSE(std::filesystem::exists(directory.file("format.new")));
 }
 
 TEST_CASE("a data directory with a format keeps whatever else is in it") {
   const TemporaryDirectory directory;
-  directory.write("format", "knit 1\n");
+  directory.write("format", "knit 2\n");
   directory.write("data.mdb", "rows");
   CHECK(DataDirectory::open(directory.path()).has_value());
   CHECK(directory.read("data.mdb") == "rows");
