@@ -120,6 +120,11 @@ bool Counter::live(WallTime now) const {
   return std::any_of(components_.begin(), components_.end(), [&](const Component& c) { return c.live(now); });
 }
 
+bool Counter::expires_before(Expiry expiry, WallTime now) const {
+  return std::any_of(components_.begin(), components_.end(),
+                     [&](const Component& c) { return c.live(now) && c.expiry < expiry; });
+}
+
 std::optional<Decimal> Counter::total(WallTime now, const Decimal& base) const {
   if (!live(now)) return std::nullopt;
   Uint128 positive = base.negative ? 0 : base.units;

@@ -64,7 +64,8 @@ class Counter {
   // What the live components amount to, if any is live. Saturates.
   std::optional<Decimal> total(WallTime now, const Decimal& base) const;
   bool live(WallTime now) const;
-  std::optional<Expiry> latest_expiry() const;  // Of those not reset.
+  bool expires_before(Expiry expiry, WallTime now) const;  // Whether a live component does.
+  std::optional<Expiry> latest_expiry() const;             // Of those not reset.
 
   // The component that `actor` may add to: the youngest of his that is live, not sealed, and has this expiry.
   const Component* continuable(ActorId actor, Expiry expiry, const VersionVector& context,

@@ -139,13 +139,15 @@ void RegisterRow::write(Sibling sibling) {
 }
 
 std::optional<Shown> RegisterRow::shown(WallTime now) const {
-  Shown shown{visible(now), std::nullopt, {}};
+  Shown shown{visible(now), std::nullopt, {}, false};
   if (counter_.live(now)) {
     const auto base = shown.sibling != nullptr ? Decimal::parse(shown.sibling->value) : Decimal{};
     if (base) shown.total = counter_.total(now, *base);
   }
   if (shown.sibling == nullptr && !shown.total) return std::nullopt;
   shown.expiry = shown_until().value_or(Expiry{});
+  shown.mixed = (shown.sibling != nullptr && shown.sibling->expiry != shown.expiry) ||
+                counter_.expires_before(shown.expiry, now);
   return shown;
 }
 

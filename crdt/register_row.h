@@ -71,6 +71,7 @@ struct Shown {
   const Sibling* sibling = nullptr;  // The value of the register, if it is visible. Lives in the row.
   std::optional<Decimal> total;      // Shown instead.
   Expiry expiry;                     // The latest of the parts: until then the key exists.
+  bool mixed = false;                // Some part expires before that: the value will change.
 
   std::string text() const { return total ? total->text() : sibling->value; }
 };

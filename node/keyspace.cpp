@@ -111,7 +111,7 @@ Result<bool> Keyspace::set_expiry(std::string_view key, Expiry expiry, WallTime 
   if (!row) return tl::unexpected(row.error());
   const auto shown = row->row.shown(now);
   if (!shown) return false;
-  if (shown->expiry == expiry) return true;
+  if (shown->expiry == expiry && !shown->mixed) return true;
   const bool counted = row->row.counter().live(now);
   Result<void> written;
   if (expiry.passed(now)) {

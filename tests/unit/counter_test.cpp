@@ -90,7 +90,7 @@ TEST_CASE("a write resets what it saw, and what is added meanwhile elsewhere sta
   remove(theirs, {b, 1});
   CHECK(shown(theirs) == "(nil)");
   CHECK(shown(merged(mine, theirs)) == "1");
-  set(mine, {a, 3}, "100");
+  mine.write({{a, 3}, {100}, {}, Content::value, "100"});
   CHECK(mine.counter().empty());
   CHECK(shown(merged(mine, theirs)) == "100");
   CHECK(shown(merged(theirs, mine)) == "100");
@@ -279,11 +279,14 @@ TEST_CASE("components that are not canonical are refused") {
     return bytes;
   };
   CHECK(decodes(with(4, 9)));
-  CHECK_FALSE(decodes(with(1, 1)));   // More is reset than was subtracted.
-  CHECK_FALSE(decodes(with(2, 6)));   // More is reset than was added.
-  CHECK_FALSE(decodes(with(5, 0)));   // Whole amounts that are not stored as such: 5 units are not 0 units...
-  CHECK_FALSE(decodes(with(5, 2)));   // An unknown scale.
-  CHECK_FALSE(decodes(good + '\0'));  // Something behind it.
+  CHECK_FALSE(decodes(with(1, 1)));  // More is reset than was subtracted.
+  CHECK_FALSE(decodes(with(2, 6)));  // More is reset than was added.
+  CHECK(decodes(with(5, 0)));        // Five units of 1e-17.
+  std::string none = with(5, 0);
+  none[none.size() - 4] = 0;
+  CHECK_FALSE(decodes(none));           // Whole amounts, stored in units.
+  CHECK_FALSE(decodes(with(5, 2)));     // An unknown scale.
+  CHECK_FALSE(decodes(good + '\0'));    // Something behind it.
   CHECK_FALSE(decodes(with(8, '\0')));  // No sequence.
   for (std::size_t size = 0; size < good.size(); ++size) CHECK_FALSE(decodes(good.substr(0, size)));
 }

@@ -89,7 +89,7 @@ TEST_CASE("a file where the data directory should be is refused") {
 }
 
 TEST_CASE("a directory that a newer knit wrote is refused and says what to do") {
-  for (const char* text : {"knit 2\n", "knit 99999999999999999999\n"}) {
+  for (const char* text : {"knit 3\n", "knit 99999999999999999999\n"}) {
     const TemporaryDirectory directory;
     directory.write("format", text);
     const Error error = error_of(directory.path());
@@ -97,6 +97,16 @@ TEST_CASE("a directory that a newer knit wrote is refused and says what to do") 
     CHECK(contains(error.message, "install"));
     CHECK(directory.read("format") == text);
   }
+}
+
+TEST_CASE("a directory that an older knit wrote is refused and says what to do") {
+  const TemporaryDirectory directory;
+  directory.write("format", "knit 1\n");
+  const Error error = error_of(directory.path());
+  CHECK(error.code == ErrorCode::wrong_format);
+  CHECK(contains(error.message, "older"));
+  CHECK(contains(error.message, "empty directory"));
+  CHECK(directory.read("format") == "knit 1\n");
 }
 
 TEST_CASE("a format file that is not ours is refused") {
