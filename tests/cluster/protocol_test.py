@@ -80,9 +80,9 @@ class ProtocolTest(unittest.TestCase):
         self.assertEqual([client.incr("n"), client.incrby("n", 41), client.decr("n"), client.decrby("n", 51)],
                          [1, 42, 41, -10])
         self.assertEqual(client.get("n"), b"-10")
-        self.assertEqual(client.execute_command("INCRBYFLOAT", "n", "0.1"), b"-9.9")
-        self.assertEqual(client.execute_command("INCRBYFLOAT", "n", "9.9"), b"0")
-        self.assertEqual(client.execute_command("INCRBYFLOAT", "f", "5.0e3"), b"5000")
+        self.assertEqual((client.incrbyfloat("n", "0.1"), client.get("n")), (-9.9, b"-9.9"))
+        self.assertEqual((client.incrbyfloat("n", "9.9"), client.get("n")), (0, b"0"))
+        self.assertEqual((client.incrbyfloat("f", "5.0e3"), client.get("f")), (5000, b"5000"))
         self.assertEqual(client.type("n"), b"string")
         self.assertEqual(client.dbsize(), 2)
         self.assertTrue(client.expire("n", 100))
