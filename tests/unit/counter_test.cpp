@@ -216,6 +216,21 @@ TEST_CASE("what a clear with gaps has taken away does not come back in an earlie
   CHECK(shown(merged(early, late)) == "(nil)");
 }
 
+TEST_CASE("a clear does not make a sealed component look dropped") {
+  RegisterRow owner;
+  add(owner, {a, 1}, 5);
+  RegisterRow sealed, grown = owner;
+  sealed.merge_at(a, owner);
+  set(sealed, {b, 1}, "0");
+  add(grown, {a, 2}, 1);
+  Clock clear;
+  clear.add({a, 1});
+  sealed.apply_clear(clear);
+  grown.apply_clear(clear);
+  CHECK(shown(merged(sealed, grown)) == "1");
+  CHECK(shown(merged(grown, sealed)) == "1");
+}
+
 TEST_CASE("a dropped component stays dropped beside a clear that does not cover its last change") {
   RegisterRow row;
   add(row, {a, 1}, 5);
