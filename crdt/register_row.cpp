@@ -44,11 +44,6 @@ bool merge_same_dot(Sibling& mine, const Sibling& theirs) {
   return changed;
 }
 
-// "Never" is the greatest number: one more wraps to 0, its short encoding.
-void encode_expiry(ByteWriter& out, Expiry expiry) { out.varint(expiry.millis + 1); }
-
-Expiry decode_expiry(ByteReader& in) { return {in.varint() - 1}; }
-
 void encode_sibling(ByteWriter& out, const Sibling& sibling) {
   out.u64(sibling.dot.actor.value);
   out.varint(sibling.dot.sequence);
@@ -107,13 +102,15 @@ bool has_news(const RowVersion& mine, const RowVersion& theirs) {
     return mine.context.covers(live.dot) && find_dot(mine.live, live.dot) == mine.live.end();
   };
   return std::any_of(mine.live.begin(), mine.live.end(), new_to_them) ||
-         std::any_of(theirs.live.begin(), theirs.live.end(), superseded_by_me);
+         std::any_of(theirs.live.begin(), theirs.live.end(), superseded_by_me) ||
+         Counter::has_news(mine.counter, mine.context, theirs.counter, theirs.context);
 }
 
 RowVersion RegisterRow::version() const {
   RowVersion version;
   for (const Sibling& s : siblings_) version.live.push_back({s.dot, s.expiry});
   version.context = context_;
+  version.counter = counter_;
   return version;
 }
 
@@ -137,7 +134,64 @@ const Sibling* RegisterRow::visible(WallTime now) const {
 void RegisterRow::write(Sibling sibling) {
   for (const Sibling& superseded : siblings_) context_.add(superseded.dot);
   siblings_.clear();
+  counter_.reset(sibling.dot.actor, context_);
   siblings_.push_back(std::move(sibling));
+}
+
+std::optional<Shown> RegisterRow::shown(WallTime now) const {
+  Shown shown{visible(now), std::nullopt, {}, false};
+  if (counter_.live(now)) {
+    const auto base = shown.sibling != nullptr ? Decimal::parse(shown.sibling->value) : Decimal{};
+    if (base) shown.total = counter_.total(now, *base);
+  }
+  if (shown.sibling == nullptr && !shown.total) return std::nullopt;
+  shown.expiry = shown_until().value_or(Expiry{});
+  shown.mixed = (shown.sibling != nullptr && shown.sibling->expiry != shown.expiry) ||
+                counter_.expires_before(shown.expiry, now);
+  return shown;
+}
+
+std::optional<Expiry> RegisterRow::shown_until() const {
+  const auto counted = counter_.latest_expiry();
+  const Sibling* value = winner();
+  if (value == nullptr || value->content != Content::value) return counted;
+  return std::max(value->expiry, counted.value_or(value->expiry));
+}
+
+const Component* RegisterRow::continuable(ActorId actor, WallTime now) const {
+  const auto seen = shown(now);
+  return seen ? counter_.continuable(actor, seen->expiry, context_, now) : nullptr;
+}
+
+RegisterRow::Incremented RegisterRow::increment(const Increment& increment, WallTime now) {
+  const auto seen = shown(now);
+  const ActorId actor = increment.dot.actor;
+  Counter counter = counter_;
+  VersionVector context = context_;
+  if (seen) {
+    counter.drop_dead(actor, context, now);
+  } else {
+    counter.reset(actor, context);
+  }
+  const Component* known = increment.start_anew ? nullptr : continuable(actor, now);
+  const Dot name = known != nullptr ? known->created : increment.dot;
+  if (known == nullptr) {
+    Component fresh;
+    fresh.created = name;
+    fresh.expiry = seen ? seen->expiry : Expiry{};
+    counter.insert(fresh);
+  }
+  Component& mine = counter.at(name);
+  if (!counter.within_limits()) return Incremented::too_many;
+  if (!mine.add(increment.amount)) return Incremented::too_great;
+  mine.last = increment.dot.sequence;
+
+  const Sibling* value = winner();
+  const bool expired = !seen && value != nullptr && value->content != Content::tombstone;
+  if (expired) write({increment.dot, increment.stamp, {}, Content::tombstone, {}});
+  context_.join(context);
+  counter_ = std::move(counter);
+  return Incremented::done;
 }
 
 void RegisterRow::raise_expiry(Expiry expiry) {
@@ -163,11 +217,27 @@ bool RegisterRow::merge(const RegisterRow& other) {
       changed = true;
     }
   }
+  changed = counter_.merge(other.counter_, context_, other.context_) || changed;
   if (!context_.covers(other.context_)) {
     context_.join(other.context_);
     changed = true;
   }
   limit_siblings();
+  return changed;
+}
+
+bool RegisterRow::merge_at(ActorId self, const RegisterRow& other) {
+  std::vector<Dot> told;
+  for (const Component& theirs : other.counter_.components()) {
+    if (theirs.created.actor != self) continue;
+    const Component* mine = counter_.find(theirs.created);
+    const bool lost = mine == nullptr ? !context_.covers(theirs.created)
+                                      : mine->last < theirs.last || mine->added < theirs.added ||
+                                            mine->subtracted < theirs.subtracted;
+    if (lost) told.push_back(theirs.last_dot());
+  }
+  const bool changed = merge(other);
+  for (const Dot dot : told) context_.add(dot);
   return changed;
 }
 
@@ -195,17 +265,20 @@ bool RegisterRow::apply_clear(const Clock& covered) {
   const auto& superseded = context_.entries();
   const bool whole_context = std::all_of(superseded.begin(), superseded.end(),
                                          [&](Dot dot) { return dot.sequence <= covered.base(dot.actor); });
+  changed = counter_.apply_clear(covered, whole_context, context_) || changed;
   if (!whole_context) return changed;
   return std::erase_if(siblings_, [](const Sibling& s) { return s.content == Content::cleared; }) > 0 ||
          changed;
 }
 
-bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh) {
+bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh,
+                          const std::optional<Component>& before) {
   context_.truncate(actor, sequence);
+  const bool counted = counter_.reissue(actor, sequence, fresh, before);
   const auto disowned = std::find_if(siblings_.begin(), siblings_.end(), [&](const Sibling& s) {
     return s.dot.actor == actor && s.dot.sequence > sequence;
   });
-  if (disowned == siblings_.end()) return false;
+  if (disowned == siblings_.end()) return counted;
   disowned->dot = fresh;
   std::sort(siblings_.begin(), siblings_.end(),
             [](const Sibling& a, const Sibling& b) { return a.dot < b.dot; });
@@ -224,6 +297,7 @@ Uint128 RegisterRow::digest(std::string_view row_key, const HashKeys& keys) cons
     out.u64(s.stamp.value);
     out.u64(s.expiry.millis);
   }
+  counter_.add_to_digest(out);
   return siphash128(bytes, keys.digest);
 }
 
@@ -231,6 +305,7 @@ void RegisterRow::encode(ByteWriter& out) const {
   out.varint(siblings_.size());
   for (const Sibling& s : siblings_) encode_sibling(out, s);
   context_.encode(out);
+  counter_.encode(out);
 }
 
 RegisterRow RegisterRow::decode(ByteReader& in) {
@@ -239,6 +314,7 @@ RegisterRow RegisterRow::decode(ByteReader& in) {
     sibling.head.value = sibling.value;
     row.siblings_.push_back(std::move(sibling.head));
   });
+  row.counter_ = Counter::decode(in);
   return in.ok() ? row : RegisterRow{};
 }
 
@@ -247,6 +323,7 @@ RowVersion RegisterRow::decode_version(ByteReader& in) {
   version.context = decode_row(in, [&](const DecodedSibling& sibling) {
     version.live.push_back({sibling.head.dot, sibling.head.expiry});
   });
+  version.counter = Counter::decode(in);
   return in.ok() ? version : RowVersion{};
 }
 

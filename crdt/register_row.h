@@ -1,4 +1,5 @@
-// A register row: the concurrent values of one Redis string, with what they superseded.
+// A register row: the concurrent values of one Redis string, with what they superseded, and what
+// increments have added to it.
 //
 // It is a join-semilattice (Shapiro et al. 2011; dotted version vectors, Almeida et al. 2014):
 // merge() is commutative, associative and idempotent, so the order and the number of deliveries
@@ -17,7 +18,9 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "crdt/clock.h"
+#include "crdt/counter.h"
 #include "crdt/dot.h"
+#include "crdt/expiry.h"
 #include "crdt/stamp.h"
 #include "crdt/version_vector.h"
 
@@ -25,16 +28,6 @@ namespace knit {
 
 constexpr std::size_t value_bytes_max = std::size_t{64} << 20;  // Of one value, and of all siblings of a row.
 constexpr std::size_t siblings_max = 64;                        // Of one row.
-
-// An absolute time. Later wins in a merge, so "never" is the latest of all.
-struct Expiry {
-  std::uint64_t millis = never_millis;
-  auto operator<=>(const Expiry&) const = default;
-
-  static constexpr std::uint64_t never_millis = ~std::uint64_t{0};
-  bool never() const { return millis == never_millis; }
-  bool passed(WallTime now) const { return millis <= now.millis; }
-};
 
 enum class Content : std::uint8_t {
   tombstone = 0,  // A delete. `value` is empty.
@@ -61,16 +54,35 @@ struct RowVersion {
   };
   std::vector<Live> live;  // Ascending by dot.
   VersionVector context;
+  Counter counter;
   bool operator==(const RowVersion&) const = default;
+
+  bool nothing() const { return live.empty() && counter.empty(); }
+  // Whether both show the same: contexts may differ all the same.
+  bool same_state(const RowVersion& other) const { return live == other.live && counter == other.counter; }
 };
 
 // True if a node with `theirs` would show something else after merging `mine`.
 bool has_news(const RowVersion& mine, const RowVersion& theirs);
 
+// What a key shows: the value of the register or, if increments are live and the value is a number (none
+// counts as 0), their sum.
+struct Shown {
+  const Sibling* sibling = nullptr;  // The value of the register, if it is visible. Lives in the row.
+  std::optional<Decimal> total;      // Shown instead.
+  Expiry expiry;                     // The latest of the parts: until then the key exists.
+  bool mixed = false;                // Some part expires before that: the value will change.
+
+  std::string text() const { return total ? total->text() : sibling->value; }
+};
+
 class RegisterRow {
  public:
   const std::vector<Sibling>& siblings() const { return siblings_; }  // Ascending by dot.
   const VersionVector& context() const { return context_; }
+  const Counter& counter() const { return counter_; }
+  bool empty() const { return siblings_.empty() && counter_.empty(); }
+  bool within_limits() const { return context_.within_limits() && counter_.within_limits(); }
   RowVersion version() const;
 
   // The greatest stamp here, zero if there is none: what a new write must exceed.
@@ -79,12 +91,33 @@ class RegisterRow {
   // Last-write-wins: the sibling with the greatest (stamp, actor, sequence), cleared ones aside. Null if
   // there is none.
   const Sibling* winner() const;
-  // The winner if it is a value that has not expired; null means that the key does not exist.
+  // The winner if it is a value that has not expired: what the register alone shows.
   const Sibling* visible(WallTime now) const;
+  // What register and counter show together. Empty: the key does not exist.
+  std::optional<Shown> shown(WallTime now) const;
+  // Until when the row shows something, if no time has passed yet. Empty: it shows nothing at any time.
+  std::optional<Expiry> shown_until() const;
 
-  // A local write: supersedes all siblings. Requires: sibling.stamp > greatest_stamp(), or both at
-  // the maximum, and a dot that was never used.
+  // A local write: supersedes all siblings and resets the counter. Requires: sibling.stamp >
+  // greatest_stamp(), or both at the maximum, and a dot that was never used.
   void write(Sibling sibling);
+
+  // The component of `actor` that an increment would continue, if there is one.
+  const Component* continuable(ActorId actor, WallTime now) const;
+  struct Increment {
+    Dot dot;                  // Never used before.
+    Stamp stamp;              // As for write(): an expired value is superseded by a tombstone.
+    Decimal amount;           // Not zero.
+    bool start_anew = false;  // Do not continue a component.
+  };
+  enum class Incremented : std::uint8_t {
+    done,
+    too_great,  // The amounts do not fit. Nothing is changed.
+    too_many,   // There are components_max components. Nothing is changed.
+  };
+  // A local increment. If the key does not exist it begins at 0, without an expiry, and what has expired is
+  // reset; else the increment expires with the key.
+  Incremented increment(const Increment& increment, WallTime now);
 
   // Puts off the expiry of the winner, which keeps its dot. Requires: `expiry` is later, and there
   // is a winner.
@@ -94,17 +127,21 @@ class RegisterRow {
   // siblings with the smallest (stamp, actor, sequence) are superseded, never the winner. At that
   // limit merge() is not associative any more; the states still meet, since contexts only grow.
   bool merge(const RegisterRow& other);
+  // The same at the node whose actor is `self`: seals what it learns of its own components (see Counter).
+  bool merge_at(ActorId self, const RegisterRow& other);
 
-  // Siblings that a clear covers are cleared. They are forgotten only where the clear covers the whole
-  // context too: else the row would lose, here and not elsewhere, what they had superseded. A row that is
-  // left without siblings may vanish. Returns true if anything changed.
+  // Siblings that a clear covers are cleared, components are reset. They are forgotten only where the clear
+  // covers the whole context too: else the row would lose, here and not elsewhere, what they had superseded.
+  // A row that is left empty may vanish. Returns true if anything changed.
   bool apply_clear(const Clock& covered);
 
   // `actor` turned out to have issued dots above `sequence` for other writes than ours. If a sibling
-  // here has such a dot it becomes `fresh`; the context forgets those dots. Returns true if one had.
-  bool reissue(ActorId actor, std::uint64_t sequence, Dot fresh);
+  // here has such a dot it becomes `fresh`; so do increments (see Counter::reissue()); the context forgets
+  // those dots. Returns true if one had.
+  bool reissue(ActorId actor, std::uint64_t sequence, Dot fresh,
+               const std::optional<Component>& before = std::nullopt);
 
-  // Depends on row key, live dots, stamps and expiries alone: not on contents, nor on the context.
+  // Depends on row key, live dots, stamps and expiries, and the counter: not on contents, nor on the context.
   Uint128 digest(std::string_view row_key, const HashKeys& keys) const;
 
   void encode(ByteWriter& out) const;
@@ -118,6 +155,7 @@ class RegisterRow {
 
   std::vector<Sibling> siblings_;
   VersionVector context_;
+  Counter counter_;
 };
 
 }  // namespace knit

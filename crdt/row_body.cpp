@@ -11,6 +11,7 @@ std::string_view body_name(std::string_view key) {
 void append_body(std::string& out, std::string_view body_name, const RegisterRow& row) {
   std::size_t bytes = out.size() + body_name.size() + 64;
   for (const Sibling& sibling : row.siblings()) bytes += sibling.value.size() + 64;
+  bytes += row.counter().components().size() * 64;
   out.reserve(bytes);
   ByteWriter writer(out);
   writer.bytes(body_name);

@@ -45,9 +45,9 @@ struct ExchangeStats {
 // What a person needs to know of one side of a difference.
 struct RowSummary {
   RowVersion version;
-  Stamp stamp;  // Of the winner; the greatest of all if each sibling is cleared.
-  Content content{};
-  std::uint64_t value_bytes{};
+  Stamp stamp;                  // Of the winner; the greatest of all if each sibling is cleared.
+  Content content{};            // Of the winner; value if increments count.
+  std::uint64_t value_bytes{};  // Of the winner.
 };
 
 struct Difference {

@@ -94,7 +94,7 @@ Dot read_dot(ByteReader& in, ActorTable& actors) {
   return dot;
 }
 
-// Number of live dots and whether any of them expires | dots | expiries | context.
+// Number of live dots and whether any of them expires | dots | expiries | context | counter.
 void write_version(ByteWriter& out, const RowVersion& version, ActorTable& actors) {
   const bool expires =
       std::any_of(version.live.begin(), version.live.end(), [](const auto& l) { return !l.expiry.never(); });
@@ -105,6 +105,7 @@ void write_version(ByteWriter& out, const RowVersion& version, ActorTable& actor
   }
   out.varint(version.context.entries().size());
   for (const Dot dot : version.context.entries()) write_dot(out, dot, actors);
+  version.counter.encode(out);
 }
 
 void read_context(ByteReader& in, VersionVector& context, ActorTable& actors) {
@@ -127,6 +128,7 @@ RowVersion read_version(ByteReader& in, ActorTable& actors) {
     version.live.push_back(live);
   }
   read_context(in, version.context, actors);
+  version.counter = Counter::decode(in);
   return version;
 }
 
@@ -144,7 +146,7 @@ RowDetails read_details(ByteReader& in) {
   const std::uint8_t content = in.u8();
   details.content = static_cast<Content>(content);
   details.value_bytes = in.varint();
-  if (content > static_cast<std::uint8_t>(Content::dropped) || !parse_row_key(details.row_key)) in.fail();
+  if (content > static_cast<std::uint8_t>(Content::cleared) || !parse_row_key(details.row_key)) in.fail();
   return details;
 }
 
@@ -164,7 +166,7 @@ void read_versions(ByteReader& in, Versions& versions, bool with_details, ActorT
   for (std::uint8_t& index : versions.missing) index = in.u8();
   const auto& missing = versions.missing;
   if (std::adjacent_find(missing.begin(), missing.end(), std::greater_equal<>()) != missing.end()) in.fail();
-  const std::size_t count = in.count(short_bytes + 2, version_rows_max);
+  const std::size_t count = in.count(short_bytes + 3, version_rows_max);
   for (std::size_t i = 0; i < count && in.ok(); ++i) {
     TaggedVersion row;
     row.tag = read_short(in);

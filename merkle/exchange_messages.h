@@ -22,7 +22,7 @@
 
 namespace knit::wire {
 
-constexpr std::uint8_t version = 1;
+constexpr std::uint8_t version = 2;
 constexpr unsigned short_bytes = 6;
 constexpr std::size_t list_rows_max = 64;      // Of one list.
 constexpr std::size_t version_rows_max = 256;  // Of one range.

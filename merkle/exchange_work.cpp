@@ -40,6 +40,7 @@ RowSummary summarise(const RegisterRow& row) {
     summary.content = winner->content;
     summary.value_bytes = winner->value.size();
   }
+  if (row.counter().latest_expiry()) summary.content = Content::value;
   return summary;
 }
 
@@ -188,9 +189,11 @@ namespace {
 // About what they take on the wire.
 std::size_t bytes_of(const std::vector<wire::TaggedVersion>& rows) {
   constexpr std::size_t dot_bytes = 24;
+  constexpr std::size_t component_bytes = 64;
   std::size_t bytes = 0;
   for (const wire::TaggedVersion& row : rows) {
     bytes += (row.version.live.size() + row.version.context.entries().size()) * dot_bytes;
+    bytes += row.version.counter.components().size() * component_bytes;
     bytes += row.details ? row.details->row_key.size() + dot_bytes : 0;
   }
   return bytes;
@@ -299,7 +302,7 @@ Result<void> ExchangeWork::decide(const wire::Versions& versions, const std::vec
   if (auto done = scan.with(std::move(visited)); !done) return done;
   sort_unique(have);
   for (const wire::TaggedVersion& row : versions.rows) {
-    if (!contains(have, row.tag) && !row.version.live.empty()) want.push_back(row.tag);
+    if (!contains(have, row.tag) && !row.version.nothing()) want.push_back(row.tag);
   }
   sort_unique(ship);
   sort_unique(want);
@@ -315,7 +318,7 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
     if (!versions.prefix.range().contains(position_of(row_key))) {
       return fail(ErrorCode::bad_input, "the peer names a row outside of its range");
     }
-    if (theirs.version.live.empty()) continue;
+    if (theirs.version.nothing()) continue;
     const auto parts = parse_row_key(row_key);
     const std::string key(parts && parts->inline_name ? parts->name : std::string_view{});
     found[row_key] = {row_key, key, std::nullopt, summarise(theirs)};
@@ -334,7 +337,7 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
   if (auto done = scan.with(std::move(visited)); !done) return done;
   for (auto& [row_key, difference] : found) {
     const auto& [mine, theirs] = std::tie(difference.mine, difference.theirs);
-    if (mine && theirs && mine->version.live == theirs->version.live) continue;  // Became equal meanwhile.
+    if (mine && theirs && mine->version.same_state(theirs->version)) continue;  // Became equal meanwhile.
     ++differences_found_;
     if (differences_.size() < options_.differences_max) differences_.push_back(std::move(difference));
   }

@@ -1,10 +1,12 @@
 #include "node/keyspace.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <tuple>
 
 #include "crdt/row_body.h"
+#include "node/numbers.h"
 
 namespace knit {
 
@@ -29,6 +31,24 @@ bool allows(SetOptions::Condition condition, bool exists) {
   return false;
 }
 
+struct ExactSum {
+  Decimal amount;
+  Decimal sum;
+};
+
+// Empty if one of them does not fit into 128 bits, or has more decimals than we keep.
+std::optional<ExactSum> exact_sum(std::string_view text, std::string_view amount) {
+  const auto number = Decimal::parse(text);
+  const auto added = Decimal::parse(amount);
+  if (!number || !added) return std::nullopt;
+  const auto positive =
+      saturating_sum(number->negative ? 0 : number->units, added->negative ? 0 : added->units);
+  const auto negative =
+      saturating_sum(number->negative ? number->units : 0, added->negative ? added->units : 0);
+  if (std::max(positive, negative) == ~Uint128{0}) return std::nullopt;
+  return ExactSum{*added, Decimal::difference(positive, negative)};
+}
+
 }  // namespace
 
 Result<OpenRow> Keyspace::open(std::string_view key, bool to_replace) {
@@ -42,16 +62,16 @@ Result<OpenRow> Keyspace::open(std::string_view key, bool to_replace) {
 Result<std::optional<Keyspace::Found>> Keyspace::get(std::string_view key, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
-  const Sibling* shown = row->row.visible(now);
-  if (shown == nullptr) return std::nullopt;
-  return Found{shown->value, shown->expiry};
+  const auto shown = row->row.shown(now);
+  if (!shown) return std::nullopt;
+  return Found{shown->text(), shown->expiry};
 }
 
 Result<std::optional<Expiry>> Keyspace::find(std::string_view key, WallTime now) {
   const auto row = open(key);
   if (!row) return tl::unexpected(row.error());
-  const Sibling* shown = row->row.visible(now);
-  if (shown == nullptr) return std::nullopt;
+  const auto shown = row->row.shown(now);
+  if (!shown) return std::nullopt;
   return shown->expiry;
 }
 
@@ -60,11 +80,11 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
   if (auto checked = check_value(value); !checked) return tl::unexpected(checked.error());
   auto row = open(key, true);
   if (!row) return tl::unexpected(row.error());
-  const Sibling* shown = row->row.visible(now);
+  const auto shown = row->row.shown(now);
   SetOutcome outcome;
-  if (options.want_old && shown != nullptr) outcome.old = shown->value;
-  if (!allows(options.condition, shown != nullptr)) return outcome;
-  const Expiry kept = shown != nullptr ? shown->expiry : Expiry{};
+  if (options.want_old && shown) outcome.old = shown->text();
+  if (!allows(options.condition, shown.has_value())) return outcome;
+  const Expiry kept = shown ? shown->expiry : Expiry{};
   const Expiry expiry = options.keep_expiry ? kept : options.expiry;
   const bool stays = !expiry.passed(now);
   const auto written = stays ? store_.write(*row, Content::value, std::move(value), expiry, now)
@@ -78,7 +98,7 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
 Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
   auto row = open(key, true);
   if (!row) return tl::unexpected(row.error());
-  if (row->row.visible(now) == nullptr && !store_.damaged(row->row_key)) return false;
+  if (!row->row.shown(now) && !store_.damaged(row->row_key)) return false;
   if (auto written = store_.write(*row, Content::tombstone, {}, {}, now); !written) {
     return tl::unexpected(written.error());
   }
@@ -89,21 +109,76 @@ Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
 Result<bool> Keyspace::set_expiry(std::string_view key, Expiry expiry, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
-  const Sibling* shown = row->row.visible(now);
-  if (shown == nullptr) return false;
-  if (shown->expiry == expiry) return true;
+  const auto shown = row->row.shown(now);
+  if (!shown) return false;
+  if (shown->expiry == expiry && !shown->mixed) return true;
+  const bool counted = row->row.counter().live(now);
   Result<void> written;
   if (expiry.passed(now)) {
     written = store_.write(*row, Content::tombstone, {}, {}, now);
-  } else if (shown->expiry < expiry) {
+  } else if (shown->expiry < expiry && !counted) {
     written = store_.raise_expiry(*row, expiry, now);
   } else {
-    // Later wins in a merge: an earlier expiry can only be had by writing the value anew.
-    written = store_.write(*row, Content::value, std::string(shown->value), expiry, now);
+    // Later wins in a merge: an earlier expiry can only be had by writing the value anew. So can one of a
+    // counter, whose components keep theirs.
+    written = store_.write(*row, Content::value, shown->text(), expiry, now);
   }
   if (!written) return tl::unexpected(written.error());
   seen_ = row->seen;
   return true;
+}
+
+// Adds `amount`, which makes `sum` of what the key shows. What cannot be an increment is a write of the sum:
+// nothing added to nothing, and amounts beyond 128 bits.
+Result<void> Keyspace::add_to(OpenRow& row, const Decimal& amount, const Decimal& sum, Expiry expiry,
+                              WallTime now) {
+  Result<void> added;
+  if (!amount.zero()) added = store_.add(row, amount, now);
+  const bool nothing = amount.zero() && !row.row.shown(now);
+  if (nothing || (!added && added.error().code == ErrorCode::bad_input)) {
+    added = store_.write(row, Content::value, sum.text(), expiry, now);
+  }
+  seen_ = row.seen;
+  return added;
+}
+
+Result<std::int64_t> Keyspace::add(std::string_view key, std::int64_t amount, WallTime now) {
+  auto row = open(key);
+  if (!row) return tl::unexpected(row.error());
+  const auto shown = row->row.shown(now);
+  const auto number = shown ? parse_shortest_integer(shown->text()) : 0;
+  if (!number) return fail(ErrorCode::bad_input, "value is not an integer or out of range");
+  const auto sum = checked_sum(*number, amount);
+  if (!sum) return fail(ErrorCode::bad_input, "increment or decrement would overflow");
+  const Expiry expiry = shown ? shown->expiry : Expiry{};
+  auto added = add_to(*row, Decimal::of(amount), Decimal::of(*sum), expiry, now);
+  if (!added) return tl::unexpected(added.error());
+  return *sum;
+}
+
+Result<std::string> Keyspace::add_decimal(std::string_view key, std::string_view amount, WallTime now) {
+  auto row = open(key);
+  if (!row) return tl::unexpected(row.error());
+  const auto shown = row->row.shown(now);
+  const std::string text = shown ? shown->text() : "0";
+  const Expiry expiry = shown ? shown->expiry : Expiry{};
+  const auto real = parse_real(text);
+  const auto real_amount = parse_real(amount);
+  if (!real || !real_amount) return fail(ErrorCode::bad_input, "value is not a valid float");
+  const auto exact = exact_sum(text, amount);
+  if (exact) {
+    auto added = add_to(*row, exact->amount, exact->sum, expiry, now);
+    if (!added) return tl::unexpected(added.error());
+    return exact->sum.text();
+  }
+  if (!std::isfinite(*real + *real_amount)) {
+    return fail(ErrorCode::bad_input, "increment would produce NaN or Infinity");
+  }
+  std::string sum = real_text(*real + *real_amount);
+  auto written = store_.write(*row, Content::value, sum, expiry, now);
+  if (!written) return tl::unexpected(written.error());
+  seen_ = row->seen;
+  return sum;
 }
 
 Result<void> Keyspace::clear(WallTime now) {

@@ -48,6 +48,13 @@ class Keyspace {
   Result<bool> set_expiry(std::string_view key, Expiry expiry, WallTime now);
   Result<void> clear(WallTime now);
 
+  // INCRBY: adds to a number, 0 if there is none, and answers the sum. Concurrent increments on several nodes
+  // all count. bad_input, worded as Redis words it: the value is no integer, or the sum does not fit.
+  Result<std::int64_t> add(std::string_view key, std::int64_t amount, WallTime now);
+  // INCRBYFLOAT: exact to 17 decimals as long as the numbers fit into 128 bits; beyond that it is a plain
+  // write of the sum.
+  Result<std::string> add_decimal(std::string_view key, std::string_view amount, WallTime now);
+
   // Keys in hash order, from `cursor` (0 at first). Looks at about `count` rows, at most; the same
   // key is never shown twice in one walk, and a key that exists all the while is shown.
   struct Page {
@@ -65,6 +72,7 @@ class Keyspace {
 
  private:
   Result<OpenRow> open(std::string_view key, bool to_replace = false);
+  Result<void> add_to(OpenRow& row, const Decimal& amount, const Decimal& sum, Expiry expiry, WallTime now);
 
   Store& store_;
   JournalPosition seen_;

@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 1;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 2;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 256 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.

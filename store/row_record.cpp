@@ -13,8 +13,8 @@ std::uint64_t record_checksum(std::string_view row_key, std::string_view guarded
 }  // namespace
 
 std::uint64_t shown_until(const RegisterRow& row) {
-  const Sibling* winner = row.winner();
-  return winner != nullptr && winner->content == Content::value ? winner->expiry.millis : shows_nothing;
+  const auto until = row.shown_until();
+  return until ? until->millis : shows_nothing;
 }
 
 void encode_record(std::string& out, std::string_view row_key, std::string_view body_name,

@@ -4,7 +4,7 @@
 //
 // The checksum guards what follows it and the row key: a record that lies under another key is
 // damaged too. "Shown until" is 0 if the row shows no
-// value, else the expiry of the value it shows: a scan need not decode what it skips.
+// value, else the latest expiry of what it shows: a scan need not decode what it skips.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ struct RowRecord {
   std::string_view body;
 };
 
-// What `row` shows if no time passes: shows_nothing, or the winner's expiry.
+// What `row` shows if no time passes: shows_nothing, or the latest expiry of its parts.
 std::uint64_t shown_until(const RegisterRow& row);
 
 // Writes to `out`, in place of what was there.

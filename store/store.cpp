@@ -11,7 +11,8 @@ namespace knit {
 
 namespace {
 
-constexpr std::uint64_t reserve_share = 4;  // The last quarter of the reserve is for the database itself.
+constexpr std::size_t continued_max = 65'536;  // Counters; the rest begin a new component in each boot.
+constexpr std::uint64_t reserve_share = 4;     // The last quarter of the reserve is for the database itself.
 
 constexpr std::size_t record_kept_bytes = 1 << 20;
 
@@ -94,8 +95,10 @@ Result<void> Store::check_space(bool enough) const {
                                           : "no space left on the disk of the data directory");
 }
 
+Dot Store::peek_dot() const { return {identity_.actor, clock_.base(identity_.actor) + 1}; }
+
 Dot Store::next_dot() {
-  const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
+  const Dot dot = peek_dot();
   clock_.add(dot);
   return dot;
 }
@@ -103,12 +106,16 @@ Dot Store::next_dot() {
 // Adds what is in the rows to the clock, also above a gap: whoever joins our clock, and whatever clears by
 // it, must know what our later writes have superseded. Left out beyond the limit of gaps: a clock may
 // cover less than the rows hold. Our own dots come in order.
+//
+// Of a component this is its last change: the earlier ones may have been other rows' business too.
 void Store::cover(const RegisterRow& row) {
-  for (const Sibling& sibling : row.siblings()) {
-    if (sibling.dot.actor == identity_.actor || clock_.covers(sibling.dot) || !clock_.has_room()) continue;
-    clock_.add(sibling.dot);
-    gained_.push_back(sibling.dot);
-  }
+  const auto add = [this](Dot dot) {
+    if (dot.actor == identity_.actor || clock_.covers(dot) || !clock_.has_room()) return;
+    clock_.add(dot);
+    gained_.push_back(dot);
+  };
+  for (const Sibling& sibling : row.siblings()) add(sibling.dot);
+  for (const Component& component : row.counter().components()) add(component.last_dot());
 }
 
 Result<void> Store::write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now) {
@@ -129,9 +136,37 @@ Result<void> Store::raise_expiry(OpenRow& row, Expiry expiry, WallTime) {
   return {};
 }
 
-// A row that a clear left without siblings is no row.
+Result<void> Store::add(OpenRow& row, const Decimal& amount, WallTime now) {
+  if (auto space = check_space(has_space()); !space) return space;
+  const Component* mine = row.row.continuable(identity_.actor, now);
+  RegisterRow::Increment increment{
+      peek_dot(), {}, amount, mine != nullptr && !may_continue(row.row_key, *mine)};
+  increment.stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
+  cover(row.row);
+  switch (row.row.increment(increment, now)) {
+    case RegisterRow::Incremented::done: break;
+    case RegisterRow::Incremented::too_many:
+      return fail(ErrorCode::refused, "too many nodes have incremented this counter");
+    case RegisterRow::Incremented::too_great:
+      return fail(ErrorCode::bad_input, "the counter has seen too much");
+  }
+  store_row(row, body_name(row.key), next_dot());
+  return {};
+}
+
+// Whether what this boot adds to `mine` could be told apart again, should the dots turn out to be another's.
+bool Store::may_continue(const std::string& row_key, const Component& mine) {
+  if (mine.created.sequence > clock_at_start_.base(identity_.actor)) return true;
+  const auto known = continued_.find(row_key);
+  if (known != continued_.end()) return known->second.created == mine.created;
+  if (continued_.size() >= continued_max) return false;
+  continued_.emplace(row_key, mine);
+  return true;
+}
+
+// A row that a clear left empty is no row.
 std::optional<Uint128> Store::digest_of(std::string_view row_key, const RegisterRow& row) const {
-  if (row.siblings().empty()) return std::nullopt;
+  if (row.empty()) return std::nullopt;
   return row.digest(row_key, hash_keys());
 }
 
@@ -226,8 +261,8 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
     mine = OpenRow{.key = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
-  if (!mine->row.merge(theirs->body.row) && !damaged) return false;
-  if (!mine->row.context().within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
+  if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) return false;
+  if (!mine->row.within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
   cover(mine->row);
   store_row(*mine, theirs->body.name, std::nullopt);
   return true;
@@ -272,6 +307,7 @@ Result<void> Store::reincarnate(ActorId fresh, WallTime) {
   for (std::uint64_t sequence = owned + 1; sequence <= last; ++sequence) {
     if (auto reissued = reissue({old, sequence}, owned); !reissued) return reissued;
   }
+  continued_.clear();
   return {};
 }
 
@@ -291,8 +327,9 @@ Result<void> Store::reissue(Dot disowned, std::uint64_t owned) {
   auto row = open_row(std::move(row_key));
   if (!row && row.error().code == ErrorCode::corrupt) return {};  // There is no write left to issue anew.
   if (!row) return tl::unexpected(row.error());
-  const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
-  if (!row->row.reissue(disowned.actor, owned, dot)) return {};
+  const auto continued = continued_.find(row->row_key);
+  const auto before = continued == continued_.end() ? std::nullopt : std::optional(continued->second);
+  if (!row->row.reissue(disowned.actor, owned, peek_dot(), before)) return {};
   const auto stored = pending_.get(Table::rows, row->row_key);
   const auto record = decode_record(row->row_key, stored->value.value());
   const std::string name(decode_body(record->body)->name);

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -80,6 +81,9 @@ class Store final : public Replica {
   // Requires: `row` was read() in this turn and nothing was written since.
   Result<void> write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now);
   Result<void> raise_expiry(OpenRow& row, Expiry expiry, WallTime now);
+  // Adds to the counter of the row; see RegisterRow::increment(). bad_input: the amounts would go beyond 128
+  // bits. refused: the row has too many components. Requires, too: amount is not zero.
+  Result<void> add(OpenRow& row, const Decimal& amount, WallTime now);
   // Everything that the clock covers. refused, too, if the clear would have too many gaps.
   Result<void> clear_all(WallTime now);
 
@@ -177,7 +181,9 @@ class Store final : public Replica {
   Result<void> visit_records(Range range, std::string_view from_row_key, Pending::Visit visit) const;
   std::optional<Uint128> digest_of(std::string_view row_key, const RegisterRow& row) const;
   Result<void> check_space(bool enough) const;
+  Dot peek_dot() const;  // What next_dot() will issue.
   Dot next_dot();
+  bool may_continue(const std::string& row_key, const Component& mine);
   void cover(const RegisterRow& row);
   void store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot);
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
@@ -221,6 +227,8 @@ class Store final : public Replica {
   bool took_fresh_actor_ = false;
   std::uint64_t replayed_ = 0;
   std::uint64_t bytes_free_ = 0;
+  // By row key: components of an earlier boot that this boot has added to, as they were before.
+  std::map<std::string, Component, std::less<>> continued_;
   KeyCensus census_;   // What key_count() answers from.
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.

@@ -56,6 +56,7 @@ std::span<const Command> compatibility_commands();
 std::span<const Command> config_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> copy_commands();
+std::span<const Command> counter_commands();
 std::span<const Command> durability_commands();
 std::span<const Command> key_commands();
 std::span<const Command> knit_commands();

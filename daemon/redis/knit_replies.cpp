@@ -78,6 +78,8 @@ void write_side(Reply reply, const std::optional<RowSummary>& side) {
   std::string dots;
   for (const RowVersion::Live& live : side->version.live)
     dots += (dots.empty() ? "" : ",") + to_string(live.dot);
+  for (const Component& component : side->version.counter.components())
+    dots += (dots.empty() ? "" : ",") + to_string(component.last_dot());
   MapReply map(reply.protocol());
   map.text("state", state_name(side->content));
   map.count("stamp_ms", side->stamp.time().millis);

@@ -99,7 +99,14 @@ Result<void> check_version(const std::string& path, std::string_view text) {
   if (version == 0) {
     return fail(ErrorCode::refused, path + " is not a knit data directory: its file 'format' is not ours");
   }
-  if (version <= DataDirectory::format_version) return {};
+  if (version == DataDirectory::format_version) return {};
+  if (version < DataDirectory::format_version) {
+    return fail(ErrorCode::wrong_format, path +
+                                             " was written by an older knit (its file 'format' is version " +
+                                             std::to_string(version) + ", this one reads version " +
+                                             std::to_string(DataDirectory::format_version) +
+                                             "): name an empty directory and let the peers fill it");
+  }
   return fail(ErrorCode::wrong_format,
               path + " was written by a newer knit (its file 'format' is above version " +
                   std::to_string(DataDirectory::format_version) +

@@ -108,6 +108,7 @@ class BenchReplica final : public Replica {
     out.u8(static_cast<std::uint8_t>(Content::value));
     out.bytes(std::string(body_bytes - 40, 'v'));
     row.version.context.encode(out);
+    row.version.counter.encode(out);
     ByteReader in(bytes);
     return RegisterRow::decode(in);
   }

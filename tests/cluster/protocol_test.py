@@ -75,6 +75,45 @@ class ProtocolTest(unittest.TestCase):
             with self.assertRaisesRegex(redis.ResponseError, text):
                 client.execute_command(*arguments)
 
+    def test_numbers_are_added_to_as_redis_adds(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        self.assertEqual([client.incr("n"), client.incrby("n", 41), client.decr("n"), client.decrby("n", 51)],
+                         [1, 42, 41, -10])
+        self.assertEqual(client.get("n"), b"-10")
+        self.assertEqual((client.incrbyfloat("n", "0.1"), client.get("n")), (-9.9, b"-9.9"))
+        self.assertEqual((client.incrbyfloat("n", "9.9"), client.get("n")), (0, b"0"))
+        self.assertEqual((client.incrbyfloat("f", "5.0e3"), client.get("f")), (5000, b"5000"))
+        self.assertEqual(client.type("n"), b"string")
+        self.assertEqual(client.dbsize(), 2)
+        self.assertTrue(client.expire("n", 100))
+        self.assertEqual(client.incr("n"), 1)
+        self.assertGreater(client.ttl("n"), 90)
+        client.set("n", 7)
+        self.assertEqual((client.incr("n"), client.ttl("n")), (8, -1))
+        self.assertEqual(client.delete("n"), 1)
+        self.assertEqual((client.exists("n"), client.get("n"), client.incr("n")), (0, None, 1))
+
+    def test_errors_of_numbers_are_worded_as_redis_words_them(self):
+        self.alpha.start()
+        client = self.alpha.client()
+        client.mset({"word": "a", "high": 2**63 - 1, "low": -2**63, "great": "1e4900"})
+        integer = "^value is not an integer or out of range$"
+        overflow = "^increment or decrement would overflow$"
+        real = "^value is not a valid float$"
+        for arguments, text in ((("INCR", "word"), integer), (("INCRBY", "n", "1.5"), integer),
+                                (("DECRBY", "n", "9223372036854775808"), integer),
+                                (("INCR", "high"), overflow), (("DECR", "low"), overflow),
+                                (("DECRBY", "n", str(-2**63)), "^decrement would overflow$"),
+                                (("INCRBYFLOAT", "word", "1"), real), (("INCRBYFLOAT", "n", "x"), real),
+                                (("INCRBYFLOAT", "n", "nan"), real),
+                                (("INCRBYFLOAT", "n", "inf"), "^increment would produce NaN or Infinity$"),
+                                (("INCR",), "^wrong number of arguments for 'incr' command$"),
+                                (("INCRBYFLOAT", "n"), "^wrong number of arguments for 'incrbyfloat' command$")):
+            with self.subTest(arguments), self.assertRaisesRegex(redis.ResponseError, text):
+                client.execute_command(*arguments)
+        self.assertEqual(client.exists("n"), 0)
+
     def test_without_the_password_nothing_is_told(self):
         self.alpha.config["client"]["password"] = "hush"
         self.alpha.start()

@@ -23,6 +23,7 @@ World::World(WorldOptions options) : options_(options), random_(options.seed) {
     cluster_.hash_keys.digest[i] = static_cast<std::uint8_t>(random(256));
   }
   for (std::size_t i = 0; i < options_.keys; ++i) keys_.push_back("key" + std::to_string(i));
+  for (std::size_t i = 0; i < options_.counters; ++i) counters_.push_back("counter" + std::to_string(i));
   keys_.push_back("");
   keys_.push_back(std::string(5000, 'k'));  // Too long for a row key.
   for (std::size_t i = 0; i < options_.hosts; ++i) {
@@ -277,14 +278,32 @@ std::optional<std::string> World::converge(const char* when) {
   if (violation_) return violation_;
   if (!converged()) return std::string("no convergence ") + when;
   for (std::size_t i = 0; i < hosts_.size() && !violation_; ++i) {
-    if (const auto wrong = model_.difference(*hosts_[i]->store)) {
+    auto wrong = model_.difference(*hosts_[i]->store);
+    if (!wrong) wrong = model_.miscount(*hosts_[i]->store, now(*hosts_[i]).wall);
+    if (wrong) {
       violation_ = address_of(i) + " " + when + ": " + *wrong;
     } else {
       check_tree(i);
     }
     exchanges_ += hosts_[i]->node->status(now(*hosts_[i])).exchanges;
   }
+  if (const auto wrong = disagreement()) violation_ = std::string(when) + ": " + *wrong;
   return violation_;
+}
+
+// A key that does not show the same everywhere, asked at one instant.
+std::optional<std::string> World::disagreement() {
+  const WallTime instant = now(*hosts_.front()).wall;
+  const auto shown = [&](std::size_t host, const std::string& key) {
+    const auto found = hosts_[host]->keyspace->get(key, instant);
+    return found && *found ? std::string((*found)->value) : std::string("nothing");
+  };
+  for (const std::string& key : keys_) {
+    for (std::size_t i = 1; i < hosts_.size(); ++i) {
+      if (shown(i, key) != shown(0, key)) return "key " + key + " is not the same on " + address_of(i);
+    }
+  }
+  return std::nullopt;
 }
 
 // Invariant 2, at any moment before rows were lost behind the store's back.

@@ -26,6 +26,7 @@ struct WorldOptions {
   std::uint64_t seed{};
   std::size_t hosts = 3;
   std::size_t keys = 12;
+  std::size_t counters = 3;
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
 };
@@ -90,11 +91,13 @@ class World {
 
   void client(std::size_t host);
   void client_write(Host& host, std::size_t index);
+  void count(Host& host, std::size_t index);
   void record(std::size_t index, const std::string& key, const RegisterRow& before);
   void fault();
   void heal();
   bool converged();
   std::optional<std::string> converge(const char* when);
+  std::optional<std::string> disagreement();
   void check_clock(std::size_t host);
   void check_tree(std::size_t host);
 
@@ -102,6 +105,7 @@ class World {
   std::mt19937_64 random_;
   ClusterIdentity cluster_;
   std::vector<std::string> keys_;
+  std::vector<std::string> counters_;  // Keys that are only ever incremented.
   std::vector<std::unique_ptr<Host>> hosts_;
   std::map<LinkId, VirtualLink> links_;
   std::set<std::pair<std::size_t, std::size_t>> cut_;  // Directions in which everything vanishes.

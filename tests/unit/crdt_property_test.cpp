@@ -83,14 +83,17 @@ class History {
  private:
   void step(std::size_t index) {
     Replica& node = nodes_[index];
-    switch (random_.below(10)) {
+    switch (random_.below(14)) {
       case 0:
       case 1:
       case 2: return write(index, Content::value);
       case 3: return write(index, Content::tombstone);
       case 4: return raise_expiry(node);
       case 5: return clear(node);
-      case 6: return node.receive(snapshots_.empty() ? node : random_.one_of(snapshots_));
+      case 6:
+      case 7:
+      case 8: return increment(index);
+      case 9: return node.receive(snapshots_.empty() ? node : random_.one_of(snapshots_));
       default: return node.receive(random_.one_of(nodes_));
     }
   }
@@ -105,6 +108,21 @@ class History {
     node.row.write({dot, stamp, expiry, content, value});
     node.known.add(dot);
     written_[dot] = expiry;
+  }
+
+  void increment(std::size_t index) {
+    Replica& node = nodes_[index];
+    const Dot dot{{100 + index}, node.known.highest({100 + index}) + 1};
+    const Stamp stamp{std::max(node.row.greatest_stamp().value + 1, random_.below(50))};
+    const auto amount = static_cast<std::int64_t>(1 + random_.below(9)) - 5;
+    if (amount == 0) return;
+    const std::vector<Sibling> before = node.row.siblings();
+    REQUIRE(node.row.increment({dot, stamp, Decimal::of(amount)}, {random_.below(100)}) ==
+            RegisterRow::Incremented::done);
+    node.known.add(dot);
+    if (node.row.siblings() == before) return;
+    for (const Sibling& sibling : before) superseded_.insert(sibling.dot);
+    written_[dot] = {};
   }
 
   void raise_expiry(Replica& node) {
@@ -141,6 +159,11 @@ std::map<Dot, Expiry> live_of(const RegisterRow& row) {
   std::map<Dot, Expiry> live;
   for (const Sibling& sibling : row.siblings()) live[sibling.dot] = sibling.expiry;
   return live;
+}
+
+// All that rows must agree on.
+std::pair<std::map<Dot, Expiry>, Counter> state_of(const RegisterRow& row) {
+  return {live_of(row), row.counter()};
 }
 
 // The same without what a clear has covered.
@@ -241,24 +264,24 @@ TEST_CASE("the winner is the sibling with the greatest stamp, actor and sequence
   });
 }
 
-TEST_CASE("there is news exactly when a merge changes the live siblings") {
+TEST_CASE("there is news exactly when a merge changes the live siblings or the counter") {
   for_each_history([](History& history) {
     for (int i = 0; i < 20; ++i) {
       const RegisterRow& mine = history.random().one_of(history.snapshots()).row;
       const RegisterRow& theirs = history.random().one_of(history.snapshots()).row;
-      const bool changes = live_of(merged(theirs, mine)) != live_of(theirs);
+      const bool changes = state_of(merged(theirs, mine)) != state_of(theirs);
       REQUIRE(has_news(mine.version(), theirs.version()) == changes);
     }
   });
 }
 
-TEST_CASE("digests are equal exactly when the live siblings are") {
+TEST_CASE("digests are equal exactly when the live siblings and the counters are") {
   for_each_history([](History& history) {
     for (int i = 0; i < 20; ++i) {
       const RegisterRow& x = history.random().one_of(history.snapshots()).row;
       const RegisterRow& y = history.random().one_of(history.snapshots()).row;
       const bool same = x.digest("k", test_keys()) == y.digest("k", test_keys());
-      REQUIRE(same == (live_of(x) == live_of(y)));
+      REQUIRE(same == (state_of(x) == state_of(y)));
       REQUIRE(x.digest("k", test_keys()) != x.digest("l", test_keys()));
     }
   });

@@ -74,7 +74,8 @@ RegisterRow dropped(const Sibling& sibling) {
   out.u64(sibling.stamp.value);
   out.varint(sibling.expiry.millis + 1);
   out.u8(static_cast<std::uint8_t>(Content::dropped));
-  out.varint(0);
+  out.varint(0);  // Dots in the context.
+  out.varint(0);  // Components.
   return decoded<RegisterRow>(bytes);
 }
 
@@ -228,9 +229,9 @@ TEST_CASE("a row that is cut anywhere, or goes on, is not a row") {
 
 TEST_CASE("a row whose siblings are not ascending is not a row") {
   const std::string one = encoded(row_of(value({a, 1}, 10, "v"))).substr(1);
-  const std::string sibling = one.substr(0, one.size() - 1);
+  const std::string sibling = one.substr(0, one.size() - 2);
   const std::string two(1, '\2');
-  const std::string no_context(1, '\0');
+  const std::string no_context(2, '\0');  // And no components.
   CHECK_FALSE(decodes<RegisterRow>(two + sibling + sibling + no_context));
   const std::string other = encoded(row_of(value({b, 1}, 10, "v"))).substr(1, sibling.size());
   CHECK(decodes<RegisterRow>(two + sibling + other + no_context));

@@ -39,7 +39,7 @@ TEST_CASE("a data directory that is absent is made, for its owner alone") {
   struct stat status{};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK((status.st_mode & 0777) == 0700);
-  CHECK(parent.read("data/format") == "knit 1\n");
+  CHECK(parent.read("data/format") == "knit 2\n");
 }
 
 TEST_CASE("a data directory whose parent is absent is not made") {
@@ -89,7 +89,7 @@ TEST_CASE("a file where the data directory should be is refused") {
 }
 
 TEST_CASE("a directory that a newer knit wrote is refused and says what to do") {
-  for (const char* text : {"knit 2\n", "knit 99999999999999999999\n"}) {
+  for (const char* text : {"knit 3\n", "knit 99999999999999999999\n"}) {
     const TemporaryDirectory directory;
     directory.write("format", text);
     const Error error = error_of(directory.path());
@@ -97,6 +97,16 @@ TEST_CASE("a directory that a newer knit wrote is refused and says what to do") 
     CHECK(contains(error.message, "install"));
     CHECK(directory.read("format") == text);
   }
+}
+
+TEST_CASE("a directory that an older knit wrote is refused and says what to do") {
+  const TemporaryDirectory directory;
+  directory.write("format", "knit 1\n");
+  const Error error = error_of(directory.path());
+  CHECK(error.code == ErrorCode::wrong_format);
+  CHECK(contains(error.message, "older"));
+  CHECK(contains(error.message, "empty directory"));
+  CHECK(directory.read("format") == "knit 1\n");
 }
 
 TEST_CASE("a format file that is not ours is refused") {
@@ -115,13 +125,13 @@ TEST_CASE("a first start that was cut short is taken up again") {
   directory.write("format.new", "kni");
   std::filesystem::create_directory(directory.file("lost+found"));
   REQUIRE(DataDirectory::open(directory.path()).has_value());
-  CHECK(directory.read("format") == "knit 1\n");
+  CHECK(directory.read("format") == "knit 2\n");
   CHECK_FALSE(std::filesystem::exists(directory.file("format.new")));
 }
 
 TEST_CASE("a data directory with a format keeps whatever else is in it") {
   const TemporaryDirectory directory;
-  directory.write("format", "knit 1\n");
+  directory.write("format", "knit 2\n");
   directory.write("data.mdb", "rows");
   CHECK(DataDirectory::open(directory.path()).has_value());
   CHECK(directory.read("data.mdb") == "rows");

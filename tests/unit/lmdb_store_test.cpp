@@ -253,7 +253,7 @@ TEST_CASE("an absurd map is refused", "[threads]") {
 
 TEST_CASE("a data file that is not LMDB's is reported as corrupt", "[threads]") {
   const TemporaryDirectory directory;
-  directory.write("format", "knit 1\n");
+  directory.write("format", "knit 2\n");
   directory.write("data.mdb", std::string(100'000, 'x'));
   LmdbOptions options;
   options.directory = directory.path();

@@ -52,14 +52,15 @@ class MapReplica final : public Replica {
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime) override {
     auto checked = check_row(row_key, body, keys_);
     if (!checked) return tl::unexpected(std::move(checked.error()));
-    return change(std::string(row_key), [&](RegisterRow& row) { return row.merge(checked->body.row); });
+    return change(std::string(row_key),
+                  [&](RegisterRow& row) { return row.merge_at(actor_, checked->body.row); });
   }
   Result<void> merge_clear(const Clock& clear, WallTime) override {
     if (clear_.covers(clear)) return {};
     clear_.join(clear);
     for (auto row = rows_.begin(); row != rows_.end();) {
       row->second.apply_clear(clear_);
-      row = row->second.siblings().empty() ? rows_.erase(row) : std::next(row);
+      row = row->second.empty() ? rows_.erase(row) : std::next(row);
     }
     tree_.restart();
     return {};
@@ -86,10 +87,17 @@ class MapReplica final : public Replica {
       return true;
     });
   }
+  void add(std::string_view key, std::int64_t amount, WallTime at = {}) {
+    change(string_row_key(key, keys_), [&](RegisterRow& row) {
+      const Dot dot = issue();
+      return row.increment({dot, next_stamp(row), Decimal::of(amount)}, at) == RegisterRow::Incremented::done;
+    });
+  }
   void flush_all() { check(merge_clear(clock_, {}).has_value(), "a map cannot fail"); }
   // Puts a row there whatever it was before. Its dots are applied.
   void put(const std::string& row_key, const RegisterRow& row) {
     for (const Sibling& sibling : row.siblings()) clock_.add(sibling.dot);
+    for (const Component& component : row.counter().components()) clock_.add(component.last_dot());
     change(row_key, [&](RegisterRow& mine) { return mine = row, true; });
   }
   void lose(const std::string& row_key) {  // As a damaged disk does.
@@ -120,7 +128,7 @@ class MapReplica final : public Replica {
     RegisterRow& row = rows_[row_key];
     bool changed = apply(row);
     changed = !row.apply_clear(clear_) && changed;
-    if (row.siblings().empty()) rows_.erase(row_key);
+    if (row.empty()) rows_.erase(row_key);
     tree_.apply(position_of(row_key), before, digest_of(row_key));
     return changed;
   }
