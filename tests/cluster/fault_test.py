@@ -7,7 +7,7 @@ import statistics
 import time
 import unittest
 
-from faulty_disk import ALL, ERRORS, FOR_EVER, NAMES, SYNCS, FaultyDisk
+from faulty_disk import ALL, ERRORS, FOR_EVER, NAMES, SYNCS, WRITES, FaultyDisk
 from harness import LONG, SLOWNESS, Cluster, wait_until
 from ledger import Connection, Ledger, Lost, draw_from
 
@@ -142,19 +142,19 @@ class FaultTest(unittest.TestCase):
 
     def test_a_disk_that_fails_for_good_loses_nothing(self):
         self.disk.attach()
-        for name, kinds in (("EIO", ALL), ("ENOSPC", ALL), ("EIO", SYNCS)):
+        for name, kinds in (("EIO", ALL), ("ENOSPC", ALL), ("EIO", SYNCS), ("ENOSPC", WRITES)):
             self.alpha.start()
             before = len(self.alpha.log())
             self.disk.arm(1 + self.draw.randrange(20), ERRORS[name], FOR_EVER, kinds)
             findings = self.run_ledger(40)
-            what = f"{name} for good"
+            what = f"{name} of kinds {kinds} for good"
             if findings.counts["cut off"]:
                 self.assert_ended_clearly(before, what)
-                self.outcomes[f"{name}: ended"] += 1
+                self.outcomes[f"{what}: ended"] += 1
             else:
                 self.assertTrue(findings.refusals, what)
                 self.assertEqual(Connection(self.alpha.socket_path).ask("PING"), b"PONG")
-                self.outcomes[f"{name}: writes refused"] += 1
+                self.outcomes[f"{what}: writes refused"] += 1
                 self.disk.disarm()
                 self.assert_writes_again(what)
                 self.alpha.kill()
