@@ -4,14 +4,12 @@ import collections
 import glob
 import os
 import shutil
+import threading
 import time
 
 from harness import SLOWNESS, Cluster
-from ledger import Connection, ErrorReply, Findings, Ledger, Lost, draw_from
+from ledger import Connection, ErrorReply, Ledger, Lost, draw_from
 from lmdb_file import LmdbFile, flip_bits
-
-# What may be shown for a key: nothing else ever, whatever was damaged.
-WRONG = ("garbage",)
 
 
 class Outcome:
@@ -46,12 +44,14 @@ class DamageRig:
         self.kept = self.alpha.directory + ".kept"
         try:
             self.cluster.start()
-            self.ledger.run(self.alpha.socket_path, self.draw, lambda: False, 40)
+            self.load_and_kill()
+            shutil.copytree(self.alpha.directory, self.kept)
+            # All of that comes to beta, so that each trial can heal completely.
+            self.alpha.start()
+            self.ledger.check(self.alpha.socket_path, self.draw)
             self.cluster.await_sync()
-            # What beta does not have is not there at all, so that each trial may heal completely.
             self.alpha.kill()
             self.beta.kill()
-            shutil.copytree(self.alpha.directory, self.kept)
         except BaseException:
             self.__exit__()
             raise
@@ -62,6 +62,14 @@ class DamageRig:
     def __exit__(self, *_):
         self.cluster.__exit__()
 
+    def load_and_kill(self):
+        """In the middle of writing, so that the newest writes lie in the journal alone, if there is one."""
+        timer = threading.Timer(0.3 * SLOWNESS, self.alpha.process.kill)
+        timer.start()
+        self.ledger.run(self.alpha.socket_path, self.draw, lambda: False)
+        timer.join()
+        self.alpha.kill()
+
     @property
     def data_path(self):
         return os.path.join(self.alpha.directory, "data.mdb")
@@ -69,6 +77,31 @@ class DamageRig:
     def journal_paths(self):
         return [path for path in sorted(glob.glob(os.path.join(self.alpha.directory, "journal", "*")))
                 if os.path.getsize(path)]
+
+    @property
+    def journal(self):
+        return self.journal_paths()
+
+    def written_places(self, path):
+        """Where a preallocated file is not zero, a piece of 4096 bytes each."""
+        with open(path, "rb") as file:
+            data = file.read()
+        return [(at, min(4096, len(data) - at)) for at in range(0, len(data), 4096) if data[at:at + 4096].strip(b"\0")]
+
+    def flip_journal(self, count):
+        paths = [path for path in self.journal if self.written_places(path)]
+        for _ in range(count):
+            path = self.draw.choice(paths)
+            flip_bits(path, self.written_places(path), self.draw, 1)
+
+    def cut_journal(self):
+        """Zeros, or nothing, from somewhere on: as a power cut may leave the newest file."""
+        path = max(self.journal, key=os.path.getmtime)
+        at = self.draw.choice(self.written_places(path))[0] + self.draw.randrange(4096)
+        size = os.path.getsize(path)
+        os.truncate(path, min(at, size))
+        if self.draw.random() < 0.5:
+            os.truncate(path, size)
 
     def places(self):
         return LmdbFile(os.path.join(self.kept, "data.mdb")).places
@@ -146,11 +179,16 @@ class DamageRig:
 
     def write_all(self, line, shown):
         """Damage that hides in what only a writer touches shows up, or does no harm."""
-        for key in self.ledger.keys[:100]:
-            reply = line.ask(b"SET", b"after:" + key.name, b"written")
+        for key in self.ledger.keys[:20]:
+            if isinstance(line.ask(b"SET", b"after:" + key.name, b"written"), ErrorReply):
+                shown["write refused"] += 1
+                continue
+            reply = line.ask(b"GET", b"after:" + key.name)
             if isinstance(reply, ErrorReply):
-                shown["refused"] += 1
-            elif line.ask(b"GET", b"after:" + key.name) != b"written":
+                shown["written, error"] += 1
+            elif reply is None:
+                shown["written, absent"] += 1
+            elif reply != b"written":
                 shown["garbage"] += 1
 
     def heals(self, line):
@@ -165,6 +203,3 @@ class DamageRig:
                 pass  # It went away while its status was asked for.
             time.sleep(0.05)
         return False
-
-    def flip(self, places, count):
-        return lambda: flip_bits(self.data_path, places, self.draw, count)
