@@ -21,8 +21,8 @@ from writers import Writers
 
 FAULTS = ("lost", "revived", "garbage", "wrong read")
 # When to kill, and how often each: under load; when a write waits for the disk; during the start; in
-# the first moments of serving; when idle; around a FLUSHALL; asked to end politely, under load.
-MOMENTS = {"load": 40, "pending": 20, "startup": 15, "soon": 10, "idle": 5, "clear": 5, "terminate": 5}
+# the first moments of serving; when idle; around a FLUSHALL; the peer first; asked to end politely, under load.
+MOMENTS = {"load": 40, "pending": 20, "startup": 15, "soon": 10, "idle": 5, "clear": 5, "peer": 5, "terminate": 5}
 CONVERGE_EVERY = 25  # Kills.
 
 
@@ -192,6 +192,16 @@ class CrashRig:
         line.close()
         self.cleared_of = self.writers.cleared(answered)
 
+    def kill_peer(self):
+        """Alpha dies while beta, which was killed as it received, takes up again what it missed."""
+        self.writers.start()
+        time.sleep(self.draw.uniform(0.05, 0.3) * SLOWNESS)
+        self.beta.kill()
+        self.beta.start()
+        time.sleep(self.draw.uniform(0, 0.3) * SLOWNESS)
+        self.kill()
+        self.add(self.writers.stop())
+
     def kill_terminate(self):
         self.writers.start()
         time.sleep(self.draw.uniform(0.02, 0.2) * SLOWNESS)
@@ -246,7 +256,7 @@ class CrashRig:
     def assert_clean(self):
         faults = {fault: self.total.counts[fault] for fault in FAULTS if self.total.counts[fault]}
         if faults or self.dots.reused:
-            log = self.alpha.log()[-3000:]
+            log = self.alpha.log()[-1500:]
             raise AssertionError(f"round {self.rounds}: {faults} {self.total.texts} dots reused: "
                                  f"{self.dots.reused[:5]}\n{log}")
 

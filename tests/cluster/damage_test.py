@@ -8,7 +8,7 @@ from damage_rig import DamageRig
 from harness import LONG, SLOWNESS
 from lmdb_file import flip_bits
 
-TRIALS = 100 if LONG else 4 if SLOWNESS > 1 else 8
+TRIALS = 100 if LONG else 2 if SLOWNESS > 1 else 5
 # Damage there is found by checksums, or does no harm.
 GUARDED = ("rows values", "log keys", "log values", "unused")
 # LMDB trusts these: a clear refusal, errors and missing keys are all that can be asked for. A daemon that is
@@ -50,6 +50,7 @@ class DamageTest(unittest.TestCase):
                 self.assertEqual(outcome.shown["absent"] + outcome.shown["earlier"], 0, what)
                 self.assertGreaterEqual(outcome.shown["right"], len(self.rig.ledger.keys) - 8)
 
+    @unittest.skipIf(SLOWNESS > 1, "what LMDB does with damaged pages is not for sanitizers to judge")
     def test_damage_to_what_lmdb_trusts_never_shows_a_wrong_value(self):
         places = self.rig.places()
         for what in TRUSTED:

@@ -52,7 +52,8 @@ class Connection:
                 self.socket = socket.create_connection(address, timeout=timeout)
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as error:
-            self.socket.close() if hasattr(self, "socket") else None
+            if hasattr(self, "socket"):
+                self.socket.close()
             raise Lost(str(error)) from error
         self.input = self.socket.makefile("rb", buffering=1 << 16)
 
@@ -186,12 +187,12 @@ class Findings:
 
     TEXTS_MAX = 5
 
-    def __init__(self):
+    def __init__(self, fresh=(), known=()):
         self.counts = collections.Counter()
         self.refusals = collections.Counter()
         self.texts = []
-        self.fresh = []  # Sightings of dots that were issued during this run.
-        self.known = []  # Sightings of dots of any age.
+        self.fresh = list(fresh)  # Sightings of dots that were issued during this run.
+        self.known = list(known)  # Sightings of dots of any age.
 
     def complain(self, kind, text):
         self.counts[kind] += 1
