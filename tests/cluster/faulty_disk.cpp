@@ -93,10 +93,10 @@ template <class Function>
 Function* real(Function*, const char* name) {
   return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
 }
-#define REAL(name)                                       \
-  ([] {                                                  \
-    static const auto found = real(&::name, #name);      \
-    return found;                                        \
+#define REAL(name)                                  \
+  ([] {                                             \
+    static const auto found = real(&::name, #name); \
+    return found;                                   \
   }())
 
 // A failure, or half of the bytes, or all.
