@@ -50,6 +50,14 @@ class DamageTest(unittest.TestCase):
                 self.assertEqual(outcome.shown["absent"] + outcome.shown["earlier"], 0, what)
                 self.assertGreaterEqual(outcome.shown["right"], len(self.rig.ledger.keys) - 8)
 
+    def test_a_row_key_that_is_none_is_a_damaged_row(self):
+        lengths = [(offset + 8, 2) for offset, _ in self.rig.places()["rows keys"]]
+        for outcome in self.trials("rows keys, length", self.damage(lengths), with_peer=True):
+            self.assertEqual(outcome.end, "serves", outcome.said)
+            self.assertTrue(outcome.healed)
+        for outcome in self.trials("rows keys, length", self.damage(lengths), with_peer=False):
+            self.assertEqual(outcome.end, "serves", outcome.said)
+
     @unittest.skipIf(SLOWNESS > 1, "what LMDB does with damaged pages is not for sanitizers to judge")
     def test_damage_to_what_lmdb_trusts_never_shows_a_wrong_value(self):
         places = self.rig.places()

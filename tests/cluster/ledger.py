@@ -286,12 +286,14 @@ class Ledger:
         return b"".join(data), asked
 
     def take_answers(self, line, asked, findings):
+        written = False  # Whether the last write was acknowledged.
         for kind, key, token in asked:
             reply = line.receive()
             refused = isinstance(reply, ErrorReply)
             if refused:
                 findings.refusals[str(reply)] += 1
             if kind == "write":
+                written = not refused
                 if refused:
                     key.on_refused(token)
                 else:
@@ -301,9 +303,10 @@ class Ledger:
                 # With a refused write in between, what was expected at the time of asking need not be.
                 if not refused and not findings.refusals and key.bytes_of(token) != reply:
                     findings.complain("wrong read", f"{key.name} shows {str(reply)[:60]}, not token {token}")
-            elif not refused:
-                # The answer came behind that of the write, so what it shows was acknowledged. A DEL
-                # of what is not there issues no dot, and shows an old one.
+            elif written and not refused:
+                # The answer came behind that of the write, so what it shows was acknowledged; of a write
+                # that was undone it may show a dot that may be issued again. A DEL of what is not there issues
+                # no dot, and shows an old one.
                 (findings.known if token is None else findings.fresh).extend(sightings(reply))
 
     # --- Checking

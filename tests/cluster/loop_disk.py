@@ -45,7 +45,7 @@ def require_loop_devices():
 class LoopDisk:
     """Mounted at `path`, which must be an empty directory. Requires: require_loop_devices()."""
 
-    def __init__(self, path, megabytes=256):
+    def __init__(self, path, megabytes=512):
         self.path = path
         shared = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         self.directory = tempfile.mkdtemp(prefix="knit-disk-", dir=shared)
