@@ -55,15 +55,21 @@ Result<RowKeyParts> parse_row_key(std::string_view row_key) {
   return parts;
 }
 
-Position position_of(std::string_view row_key) {
+std::optional<Position> find_position(std::string_view row_key) {
   ByteReader in(row_key);
   Position position{in.u64(), 0};
   const std::uint16_t length = in.u16();
   in.raw(length == digest_mark ? digest_bytes : length);
   in.u8();
-  check(in.ok(), "stored row keys are well formed");
+  if (!in.ok()) return std::nullopt;
   if (in.left() >= element_hash_bytes) position.element_hash = in.u64();
   return position;
+}
+
+Position position_of(std::string_view row_key) {
+  const auto position = find_position(row_key);
+  check(position.has_value(), "row keys are well formed");
+  return *position;
 }
 
 bool names(const RowKeyParts& parts, std::string_view name, const HashKeys& keys) {

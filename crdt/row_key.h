@@ -11,6 +11,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -58,7 +59,10 @@ std::string clear_row_key();
 // Takes apart bytes from the wire or the disk. bad_input if they are not a row key.
 Result<RowKeyParts> parse_row_key(std::string_view row_key);
 
-// The position of a row key that is known to be well formed: what our own store holds.
+// The position of a row key from the disk, where it may be damaged. Empty if it is too short.
+std::optional<Position> find_position(std::string_view row_key);
+
+// The position of a row key that is known to be well formed: what was made, parsed or scanned.
 Position position_of(std::string_view row_key);
 
 // True if `parts` is what string_row_key() makes of `name`: the check on a row that a peer sent.

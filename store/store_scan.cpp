@@ -19,9 +19,13 @@ Result<void> Store::visit_records(Range range, std::string_view from_row_key, Pe
   const std::string first = first_row_key_at(range.first);
   const std::string_view from = std::max(std::string_view(first), from_row_key);
   return pending_.scan(Table::rows, from, [&](std::string_view row_key, std::string_view record) {
-    const Position position = position_of(row_key);
-    if (position.key_hash > range.last.key_hash) return false;
-    return range.contains(position) ? visit(row_key, record) : true;
+    const auto position = find_position(row_key);
+    if (!position) {
+      found_damage(row_key);
+      return true;
+    }
+    if (position->key_hash > range.last.key_hash) return false;
+    return range.contains(*position) ? visit(row_key, record) : true;
   });
 }
 
@@ -53,7 +57,8 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
 // A row found damaged is no row: peers ship theirs. If the tree has counted it, it must be built anew.
 void Store::found_damage(std::string_view row_key) const {
   if (damaged_.size() >= damaged_rows_max || !damaged_.emplace(row_key).second) return;
-  if (tree_->complete() || position_of(row_key) < tree_->built_to()) tree_is_suspect_ = true;
+  const auto position = find_position(row_key);
+  if (tree_->complete() || (position && *position < tree_->built_to())) tree_is_suspect_ = true;
 }
 
 void Store::forget_damaged() {

@@ -263,13 +263,13 @@ std::string knit_section(ServerState& server) {
       .text();
 }
 
-enum class Shown : std::uint8_t { by_default, with_all };  // By INFO, or only by INFO ALL and EVERYTHING.
+enum class Inclusion : std::uint8_t { by_default, with_all };  // By INFO, or only by INFO ALL and EVERYTHING.
 
 struct Section {
   std::string_view title;
   std::string_view name;
   std::string (*text)(ServerState&);
-  Shown shown = Shown::by_default;
+  Inclusion shown = Inclusion::by_default;
 };
 
 constexpr Section all_sections[] = {
@@ -281,9 +281,9 @@ constexpr Section all_sections[] = {
     {"Replication", "replication", replication_section},
     {"CPU", "cpu", cpu_section},
     {"Modules", "modules", modules_section},
-    {"Commandstats", "commandstats", commandstats_section, Shown::with_all},
+    {"Commandstats", "commandstats", commandstats_section, Inclusion::with_all},
     {"Errorstats", "errorstats", errorstats_section},
-    {"Latencystats", "latencystats", latencystats_section, Shown::with_all},
+    {"Latencystats", "latencystats", latencystats_section, Inclusion::with_all},
     {"Cluster", "cluster", cluster_section},
     {"Keyspace", "keyspace", keyspace_section},
     {"Knit", "knit", knit_section},
@@ -299,7 +299,7 @@ std::string info_text(ServerState& server, const std::vector<std::string>& secti
   const bool usual = sections.empty() || wanted("default") || everything;
   std::string text;
   for (const Section& section : all_sections) {
-    const bool chosen = section.shown == Shown::by_default ? usual : everything;
+    const bool chosen = section.shown == Inclusion::by_default ? usual : everything;
     if (!chosen && !wanted(section.name)) continue;
     if (!text.empty()) text += "\r\n";
     text += fmt::format("# {}\r\n", section.title);

@@ -1,6 +1,7 @@
 #include "store/lmdb/environment.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -92,6 +93,16 @@ int reserve_lock_file(const std::string& directory) {
   return file.valid() ? ::posix_fallocate(file.number(), 0, bytes) : errno;
 }
 
+// LMDB begins a file with two meta pages. If the disk filled up between them, at the birth of the
+// directory, the file holds nothing, and LMDB would refuse it for ever.
+int remove_stillborn(const std::string& directory) {
+  const std::string path = directory + "/data.mdb";
+  struct stat file{};
+  if (::stat(path.c_str(), &file) != 0) return errno == ENOENT ? 0 : errno;
+  if (file.st_size >= 2 * ::sysconf(_SC_PAGESIZE)) return 0;
+  return ::unlink(path.c_str()) == 0 ? 0 : errno;
+}
+
 // Answers the code of the first call that failed, and which it was.
 int open_env(MDB_env* env, const LmdbOptions& options, const char*& call) {
   const unsigned flags = MDB_NOTLS | (options.read_ahead ? 0u : MDB_NORDAHEAD);
@@ -101,6 +112,8 @@ int open_env(MDB_env* env, const LmdbOptions& options, const char*& call) {
   if (const int code = mdb_env_set_mapsize(env, options.map_bytes); code != 0) return code;
   call = "posix_fallocate lock.mdb";
   if (const int code = reserve_lock_file(options.directory); code != 0) return code;
+  call = "unlink data.mdb";
+  if (const int code = remove_stillborn(options.directory); code != 0) return code;
   call = "mdb_env_open";
   if (const int code = mdb_env_open(env, options.directory.c_str(), flags, 0600); code != 0) return code;
   call = "mdb_reader_check";  // Slots of dead readers would keep old pages alive for ever.

@@ -2,11 +2,13 @@
 
 import os
 import subprocess
+import time
 import unittest
 
 import redis
 
 from harness import Cluster, wait_until
+from ledger import Connection, ErrorReply, Ledger, draw_from
 
 DISK_BYTES = 48 << 20
 FILLER = b"x" * (256 << 10)
@@ -82,6 +84,92 @@ class DiskTest(unittest.TestCase):
         subprocess.run(["mount", "-o", f"remount,size={16 * DISK_BYTES}", self.alpha.directory], check=True)
         self.cluster.await_sync(seconds=60)
         self.assertEqual(self.alpha.client().get("more"), b"goes on")
+
+    def test_full_under_load_and_killed_it_keeps_what_it_acknowledged(self):
+        draw = draw_from("full")
+        ledger = Ledger(keys=3000)
+        path = self.alpha.socket_path
+        client = self.alpha.client()
+        for number in range(DISK_BYTES * 3 // 4 // len(FILLER)):
+            client.set(f"fill:{number}", FILLER)
+        for _ in range(20):
+            findings = ledger.run(path, draw, lambda: False, batches_max=150)
+            self.assertEqual(findings.texts, [])
+            if findings.refusals:
+                break
+            ledger.check(path, draw)
+        self.assertTrue(findings.refusals, "the disk never filled up")
+        self.assertTrue(all(text.startswith("MISCONF") for text in findings.refusals), findings.refusals)
+        for _ in range(2):  # The second time with the disk full from the start.
+            self.alpha.kill()
+            self.alpha.start()
+            findings = ledger.check(path, draw)
+            self.assertEqual(findings.texts, [])
+            self.assertEqual(findings.counts["checked"], len(ledger.keys))
+            ledger.run(path, draw, lambda: False, batches_max=20)
+        subprocess.run(["mount", "-o", f"remount,size={16 * DISK_BYTES}", self.alpha.directory], check=True)
+        wait_until(lambda: self.writes(self.alpha.client()), "writes are accepted again")
+        self.assertEqual(ledger.run(path, draw, lambda: False, batches_max=20).texts, [])
+        self.assertEqual(ledger.check(path, draw).texts, [])
+        self.cluster.await_sync(seconds=60)
+        self.assertEqual(ledger.check(self.beta.socket_path, draw).texts, [])
+
+
+class MapTest(unittest.TestCase):
+    """A full map is like a full disk, except that only a start with a larger one makes room."""
+
+    def setUp(self):
+        self.cluster = self.enterContext(Cluster("alpha", "beta"))
+        self.alpha, self.beta = self.cluster.nodes
+        self.alpha.config["store"].update(map_bytes="16MiB", disk_reserve_bytes="4MiB")
+        self.cluster.start()
+
+    def fill(self, line):
+        for number in range(100):
+            if isinstance(line.ask("SET", f"fill:{number}", FILLER), ErrorReply):
+                return number
+            if number > 20:
+                time.sleep(0.15)  # Space is looked at once a second: the reserve is for what comes meanwhile.
+        self.fail("the map never filled up")
+
+    def test_writes_are_refused_reads_and_deletes_go_on_and_a_larger_map_cures_it(self):
+        line = Connection(self.alpha.socket_path)
+        filled = self.fill(line)
+        self.assertGreater(filled, 20)
+        refusal = line.ask("SET", "small", "value")
+        self.assertRegex(str(refusal), "^MISCONF ")
+        self.assertEqual(line.ask("GET", "fill:0"), FILLER)
+        self.assertEqual(line.ask("DEL", "fill:1"), 1)
+        self.assertIsNone(line.ask("GET", "fill:1"))
+        self.assertFalse(self.alpha.status()["has_space"])
+        line.close()
+
+        self.alpha.kill()
+        self.alpha.start()
+        line = Connection(self.alpha.socket_path)
+        self.assertEqual(line.ask("GET", "fill:0"), FILLER)
+        self.assertIsNone(line.ask("GET", "fill:1"))
+        self.assertRegex(str(line.ask("SET", "small", "value")), "^MISCONF ")
+        line.close()
+
+        self.alpha.config["store"]["map_bytes"] = "256MiB"
+        self.alpha.kill()
+        self.alpha.start()
+        line = Connection(self.alpha.socket_path)
+        self.assertEqual(line.ask("SET", "small", "value"), b"OK")
+        self.assertEqual(line.ask("DBSIZE"), filled)
+        line.close()
+        self.cluster.await_sync()
+        self.assertEqual(self.beta.client().dbsize(), filled)
+
+    def test_deletes_make_room_again(self):
+        line = Connection(self.alpha.socket_path)
+        filled = self.fill(line)
+        for number in range(filled // 2):
+            self.assertEqual(line.ask("DEL", f"fill:{number}"), 1)
+        wait_until(lambda: line.ask("SET", "small", "value") == b"OK", "writes are accepted again")
+        self.assertEqual(line.ask("GET", f"fill:{filled - 1}"), FILLER)
+        line.close()
 
 
 if __name__ == "__main__":

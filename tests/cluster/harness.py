@@ -65,6 +65,7 @@ class Node:
         self.log_path = self.directory + ".log"
         self.socket_path = self.directory + ".sock"
         self.process = None
+        self.environment = {}  # Beside this process's own.
         self.config = {
             "node": {"name": name, "data_directory": self.directory},
             "cluster": {"key_file": cluster.key_path},
@@ -93,7 +94,8 @@ class Node:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(BUILD, "knitd"), "--config", self.config_path],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent,
+                env={**os.environ, **self.environment})
         return self
 
     def start(self):
