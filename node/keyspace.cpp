@@ -31,34 +31,54 @@ bool allows(SetOptions::Condition condition, bool exists) {
 
 }  // namespace
 
-Result<OpenRow> Keyspace::open(std::string_view key, bool to_replace) {
+Result<OpenRow> Keyspace::open(std::string_view key) {
   seen_ = {};
   if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
-  auto row = to_replace ? store_.read_to_replace(key) : store_.read(key);
+  auto row = store_.read(key);
+  if (row) seen_ = row->seen;
+  return row;
+}
+
+Result<OpenRow> Keyspace::open_to_replace(std::string_view key, Store::Values values) {
+  seen_ = {};
+  if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
+  auto row = store_.read_to_replace(key, values);
   if (row) seen_ = row->seen;
   return row;
 }
 
 Result<std::optional<Keyspace::Found>> Keyspace::get(std::string_view key, WallTime now) {
+  seen_ = {};
+  if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
+  const auto glance = store_.glance(key);
+  if (!glance) return tl::unexpected(glance.error());
+  if (!glance->decisive) return get_of_siblings(key, now);
+  seen_ = glance->seen;
+  const auto& only = glance->sibling;
+  if (!only || only->content != Content::value || only->expiry.passed(now)) return std::nullopt;
+  return Found{only->value, only->expiry};
+}
+
+Result<std::optional<Keyspace::Found>> Keyspace::get_of_siblings(std::string_view key, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
-  const Sibling* shown = row->row.visible(now);
+  shown_ = std::move(row->row);
+  const Sibling* shown = shown_.visible(now);
   if (shown == nullptr) return std::nullopt;
   return Found{shown->value, shown->expiry};
 }
 
 Result<std::optional<Expiry>> Keyspace::find(std::string_view key, WallTime now) {
-  const auto row = open(key);
-  if (!row) return tl::unexpected(row.error());
-  const Sibling* shown = row->row.visible(now);
-  if (shown == nullptr) return std::nullopt;
-  return shown->expiry;
+  const auto found = get(key, now);
+  if (!found) return tl::unexpected(found.error());
+  if (!*found) return std::nullopt;
+  return (*found)->expiry;
 }
 
 Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string value, const SetOptions& options,
                                            WallTime now) {
   if (auto checked = check_value(value); !checked) return tl::unexpected(checked.error());
-  auto row = open(key, true);
+  auto row = open_to_replace(key, options.want_old ? Store::Values::decoded : Store::Values::skipped);
   if (!row) return tl::unexpected(row.error());
   const Sibling* shown = row->row.visible(now);
   SetOutcome outcome;
@@ -76,7 +96,7 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
 }
 
 Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
-  auto row = open(key, true);
+  auto row = open_to_replace(key, Store::Values::skipped);
   if (!row) return tl::unexpected(row.error());
   if (row->row.visible(now) == nullptr && !store_.damaged(row->row_key)) return false;
   if (auto written = store_.write(*row, Content::tombstone, {}, {}, now); !written) {

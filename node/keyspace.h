@@ -29,13 +29,14 @@ class Keyspace {
   explicit Keyspace(Store& store) : store_(store) {}
 
   struct Found {
-    std::string value;
+    std::string_view value;
     Expiry expiry;
   };
-  // Empty if the key does not exist. Keys longer than key_bytes_max never exist, and cannot be written:
-  // bad_input. So are values longer than value_bytes_max. Errors else as Store's.
+  // The value lives until the next call here or of the store, or the end of the turn. Empty if the key does
+  // not exist. Keys longer than key_bytes_max never exist, and cannot be written: bad_input. So are values
+  // longer than value_bytes_max. Errors else as Store's.
   Result<std::optional<Found>> get(std::string_view key, WallTime now);
-  // As get(), without copying the value.
+  // As get(), for its expiry alone.
   Result<std::optional<Expiry>> find(std::string_view key, WallTime now);
 
   struct SetOutcome {
@@ -64,10 +65,13 @@ class Keyspace {
   JournalPosition seen() const { return seen_; }
 
  private:
-  Result<OpenRow> open(std::string_view key, bool to_replace = false);
+  Result<OpenRow> open(std::string_view key);
+  Result<OpenRow> open_to_replace(std::string_view key, Store::Values values);
+  Result<std::optional<Found>> get_of_siblings(std::string_view key, WallTime now);
 
   Store& store_;
   JournalPosition seen_;
+  RegisterRow shown_;  // Holds what get() showed, if that was not a view of the store's.
 };
 
 }  // namespace knit

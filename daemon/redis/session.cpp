@@ -205,10 +205,10 @@ bool Call::is(std::size_t index, std::string_view word) const {
   return equal_ignoring_case((*this)[index], word);
 }
 
-void Call::bulk(std::string bytes) {
+void Call::bulk(std::string_view bytes) {
   if (bytes.size() < ReplyQueue::chunk_bytes) return reply.bulk(bytes);
   reply.bulk_header(bytes.size());
-  session_.output_.append(std::move(bytes));
+  session_.output_.append(std::string(bytes));
   reply = Reply(session_.output_.tail(), reply.protocol());
   reply.line_end();
 }
