@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "store/row_record.h"
@@ -83,6 +84,13 @@ Result<Store::Glance> Store::glance(std::string_view key) {
   }
   glance.decisive = glance.sibling.has_value();
   return glance;
+}
+
+void Store::expect(std::span<const std::string_view> keys) const {
+  std::array<std::uint64_t, 32> hashes{};
+  const std::size_t count = std::min(keys.size(), hashes.size());
+  for (std::size_t i = 0; i < count; i++) hashes[i] = siphash64(keys[i], hash_keys().position);
+  disk_.expect({hashes.data(), count});
 }
 
 Result<OpenRow> Store::open_row(std::string row_key, Values values) {

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,6 +78,8 @@ class Store final : public Replica {
     bool decisive = true;  // False: read() must be asked. True and no sibling: the row does not exist.
   };
   Result<Glance> glance(std::string_view key);
+  // The rows of these keys are to be read next. Only makes that quicker.
+  void expect(std::span<const std::string_view> keys) const;
 
   // Local writes. Each issues one dot and is applied at once, or fails and changes nothing:
   // disk_full while there is no room, io.

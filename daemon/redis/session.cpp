@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "base/check.h"
 #include "daemon/redis/call.h"
@@ -12,6 +13,7 @@ namespace knit {
 
 namespace {
 
+constexpr std::size_t requests_ahead = 16;     // Whose rows are fetched from memory at once.
 constexpr std::size_t quoted_bytes_max = 128;  // Of what a client sent, in an error about it.
 
 std::string unknown_command(const RequestParser& request) {
@@ -111,9 +113,17 @@ Session::Pause Session::run() {
     if (!may_run()) return Pause::pressure;
     if (commands_in_turn_ >= commands_per_turn) return Pause::turn;
     commands_in_turn_++;
+    expect_keys();
     if (const Pause pause = run_one(executed); !executed) return pause;
   }
   return Pause::input;
+}
+
+// In a pipeline, the rows of several requests are fetched from memory at once.
+void Session::expect_keys() {
+  std::array<std::string_view, requests_ahead> keys;
+  const std::size_t count = parser_.glimpse(keys);
+  if (count > 1) server_.keyspace.expect({keys.data(), count});
 }
 
 Session::Pause Session::run_one(bool& executed) {

@@ -94,6 +94,7 @@ class Session {
   friend class Call;
 
   Pause run_one(bool& executed);
+  void expect_keys();  // Of the requests that follow.
   void execute();
   void answer_error(std::string_view line);
   bool overflown() const { return queued_bytes() > server_.options.output_bytes_max; }

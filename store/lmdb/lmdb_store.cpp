@@ -55,6 +55,7 @@ Result<void> LmdbStore::begin_reads() {
     return tl::unexpected(environment_.error(code, "mdb_txn_renew"));
   }
   reading_ = true;
+  found_rows_.see(mdb_txn_id(reader_.get()));
   return {};
 }
 
@@ -67,12 +68,20 @@ void LmdbStore::end_reads() {
 Result<std::optional<std::string_view>> LmdbStore::get(Table table, std::string_view key) {
   if (!fits_lmdb(key)) return std::nullopt;
   if (auto begun = begin_reads(); !begun) return tl::unexpected(begun.error());
+  if (table == Table::rows) {
+    if (const auto found = found_rows_.find(key)) return *found;
+  }
   MDB_val wanted = to_val(key);
   MDB_val value{};
   const int code = mdb_get(reader_.get(), environment_.table(table), &wanted, &value);
   if (code == MDB_NOTFOUND) return std::nullopt;
   if (code != 0) return tl::unexpected(environment_.error(code, "mdb_get"));
+  if (table == Table::rows) found_rows_.add(key, to_view(value));
   return to_view(value);
+}
+
+void LmdbStore::expect(std::span<const std::uint64_t> row_hashes) {
+  if (begin_reads()) found_rows_.expect(row_hashes);
 }
 
 Result<void> LmdbStore::scan(Table table, std::string_view from,
