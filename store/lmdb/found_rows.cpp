@@ -34,7 +34,7 @@ void UnmapMemory::operator()(void* memory) const { ::munmap(memory, bytes); }
 void FoundRows::see(std::uint64_t snapshot) {
   if (snapshot == snapshot_) return;
   snapshot_ = snapshot;
-  added_ = 0;
+  added_ = added_since_growth_ = 0;
   generation_++;
   if (generation_ != 0) return;
   generation_ = 1;  // All numbers were used: the slots of old would come to life again.
@@ -50,7 +50,7 @@ void FoundRows::grow() {
   ::madvise(memory, bytes, MADV_HUGEPAGE);
   buckets_ = std::unique_ptr<Bucket[], UnmapMemory>(static_cast<Bucket*>(memory), UnmapMemory{bytes});
   bits_ = bits;
-  added_ = 0;
+  added_since_growth_ = 0;
 }
 
 const FoundRows::Slot* FoundRows::slot_of(std::uint64_t hash) const {
@@ -70,21 +70,28 @@ std::optional<std::string_view> FoundRows::find(std::string_view key) const {
   return value;
 }
 
-void FoundRows::add(std::string_view key, std::string_view value) {
+bool FoundRows::add(std::string_view key, std::string_view value) {
   const auto address = reinterpret_cast<std::uintptr_t>(value.data());
-  if (key.size() < hash_bytes || value.size() > value_bytes_max || address >> address_bits != 0) return;
+  if (key.size() < hash_bytes || value.size() > value_bytes_max || address >> address_bits != 0) return false;
   // LMDB keeps a small value right behind its key, a large one in pages of its own.
   if (address % 4096 < key.size() || std::memcmp(value.data() - key.size(), key.data(), key.size()) != 0)
-    return;
-  if (added_ >= slots() / 4 * 3 && slots() < slots_max) grow();
-  if (!buckets_) return;
+    return false;
+  if (added_since_growth_ >= slots() / 4 * 3 && slots() < slots_max) grow();
+  if (!buckets_) return false;
   const std::uint64_t hash = hash_of(key);
   Bucket& bucket = bucket_of(hash);
-  const auto stale = [this](const Slot& slot) { return (slot.tag & 0xffff) != generation_; };
-  const auto free = std::find_if(bucket.slots, bucket.slots + ways, stale);
-  Slot& slot = free != bucket.slots + ways ? *free : bucket.slots[hash % ways];
-  slot = {tag_of(hash), std::uint64_t{address} << 16 | value.size()};
-  added_++;
+  const std::uint64_t tag = tag_of(hash);
+  // Slots of this generation fill a bucket from its front, so a row that is there is met before a free slot.
+  const auto place = std::find_if(bucket.slots, bucket.slots + ways, [&](const Slot& slot) {
+    return slot.tag == tag || (slot.tag & 0xffff) != generation_;
+  });
+  Slot& slot = place != bucket.slots + ways ? *place : bucket.slots[hash % ways];
+  if (slot.tag != tag) {
+    added_++;
+    added_since_growth_++;
+  }
+  slot = {tag, std::uint64_t{address} << 16 | value.size()};
+  return true;
 }
 
 void FoundRows::expect(std::span<const std::uint64_t> hashes) const {

@@ -28,8 +28,11 @@ class FoundRows {
   void see(std::uint64_t snapshot);
 
   std::optional<std::string_view> find(std::string_view key) const;
-  // A lookup in this snapshot found the value there, in the map. What lies apart from its key is not kept.
-  void add(std::string_view key, std::string_view value);
+  // A lookup in this snapshot found the value there, in the map. What lies apart from its key is not kept:
+  // false.
+  bool add(std::string_view key, std::string_view value);
+  // This snapshot is read so much that the neighbours of what was looked up are worth adding too.
+  bool wants_neighbours() const { return added_ >= neighbours_from; }
 
   // Rows whose keys begin with these bytes, as big-endian numbers, are to be found next. Waits for all of
   // their memory at once, where each find() would wait for its own.
@@ -39,6 +42,7 @@ class FoundRows {
 
  private:
   static constexpr std::size_t ways = 4;
+  static constexpr std::size_t neighbours_from = 4096;
 
   struct Slot {
     std::uint64_t tag = 0;    // The hash, the generation in place of its low bits.
@@ -58,6 +62,7 @@ class FoundRows {
   std::uint64_t snapshot_ = 0;
   std::uint16_t generation_ = 1;  // Never 0: that is an empty slot's.
   std::size_t added_ = 0;         // In this generation.
+  std::size_t added_since_growth_ = 0;
 };
 
 }  // namespace knit

@@ -60,6 +60,8 @@ class LmdbStore final : public OrderedStore {
  private:
   LmdbStore(DataDirectory directory, Environment environment, TxnHandle reader, std::function<void()> wake);
   Result<void> begin_reads();
+  int find(Table table, std::string_view key, MDB_val& value);  // What LMDB answers.
+  int find_row(std::string_view key, MDB_val& value);
   Result<void> write(const Batch& batch);
 
   DataDirectory directory_;

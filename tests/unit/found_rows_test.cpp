@@ -62,8 +62,18 @@ TEST_CASE("a value that does not lie behind its key is not kept, nor one with a 
   const std::string apart(4096, 'x');
   rows.add(key_of_hash(1, "key"), std::string_view(apart).substr(2000, 100));
   CHECK_FALSE(rows.find(key_of_hash(1, "key")).has_value());
-  rows.add("short", pages.put("short", "value"));
+  CHECK_FALSE(rows.add("short", pages.put("short", "value")));
   CHECK_FALSE(rows.find("short").has_value());
+}
+
+TEST_CASE("a row that is added again takes no second place") {
+  Pages pages;
+  FoundRows rows;
+  const std::string key = key_of_hash(1, "key");
+  const std::string_view value = pages.put(key, "value");
+  for (int i = 0; i < 100'000; i++) REQUIRE(rows.add(key, value));
+  CHECK(rows.slots() == 1024);
+  CHECK_FALSE(rows.wants_neighbours());
 }
 
 TEST_CASE("snapshots beyond all numbers of generations bring nothing back") {
@@ -141,5 +151,35 @@ TEST_CASE("a row that was read is read anew after each commit", "[threads]") {
       if (*found) REQUIRE((**found == expected->second));
       if (look % 100 == 0) (*store)->end_reads();
     }
+  }
+}
+
+TEST_CASE("a snapshot that is read much shows each row as it is", "[threads]") {
+  const TemporaryDirectory directory;
+  LmdbOptions options;
+  options.directory = directory.path();
+  options.map_bytes = std::uint64_t{1} << 28;
+  auto store = LmdbStore::open(options, [] {});
+  REQUIRE(store);
+  constexpr std::uint64_t rows = 20'000;
+  const auto key_of = [](std::uint64_t number) {
+    return key_of_hash(number * 0x9e3779b97f4a7c15, std::to_string(number));
+  };
+  for (const std::string round : {"a", "b"}) {
+    Batch batch;
+    for (std::uint64_t i = 0; i < rows; i++) {
+      batch.of(Table::rows)[key_of(i)] =
+          round + std::string(i % 50 == 0 ? 3000 : i % 100, 'v') + std::to_string(i);
+    }
+    (*store)->start_commit(batch);
+    (*store)->wait_for_commit();
+    REQUIRE((*store)->take_commit_result()->has_value());
+    (*store)->end_reads();
+    for (std::uint64_t look = 0; look < 3 * rows; look++) {
+      const std::string key = key_of(look * 7919 % rows);
+      const auto found = (*store)->get(Table::rows, key);
+      REQUIRE((found.has_value() && *found == batch.of(Table::rows)[key]));
+    }
+    REQUIRE_FALSE((*store)->get(Table::rows, key_of(rows))->has_value());
   }
 }
