@@ -11,9 +11,8 @@ namespace {
 template <class T>
 void put_big_endian(std::string& out, T value) {
   std::array<char, sizeof(T)> bytes;
-  for (std::size_t i = bytes.size(); i-- > 0;) {
-    bytes[i] = static_cast<char>(value & 0xff);
-    if constexpr (sizeof(T) > 1) value = static_cast<T>(value >> 8);
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<char>(static_cast<std::uint8_t>(value >> (8 * (bytes.size() - 1 - i))));
   }
   out.append(bytes.data(), bytes.size());
 }

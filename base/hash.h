@@ -27,5 +27,7 @@ std::array<char, 32> name_digest(std::string_view name, const HashKey& key);
 
 // XXH3, 64 bits, unkeyed: guards stored bytes against rot. Never where a client gains by a collision.
 std::uint64_t checksum(std::string_view bytes);
+// The same under a seed: bytes that were sealed under another one do not validate.
+std::uint64_t checksum(std::string_view bytes, std::uint64_t seed);
 
 }  // namespace knit

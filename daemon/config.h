@@ -48,6 +48,9 @@ struct Config {
   } peer;
   struct Store {
     std::size_t map_bytes = std::size_t{1} << 40;  // To be rounded up to whole pages.
+    std::string durability = "commit";
+    std::size_t max_bytes = 0;  // None.
+    std::size_t journal_segment_bytes = std::size_t{16} << 20;
     std::size_t pending_bytes_max = std::size_t{256} << 20;
     std::size_t disk_reserve_bytes = std::size_t{16} << 20;
     std::size_t log_entries_max = 1'000'000;

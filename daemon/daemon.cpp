@@ -20,6 +20,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Millis space_interval{1000};
+// Under async nobody waits for a sync, so it need not hurry; peers hear of a write that much later.
+constexpr Millis async_sync_interval{10};
 constexpr const char* undone_reply =
     "MISCONF The disk is full: this write was undone. Free some space; reads go on meanwhile.";
 
@@ -60,13 +62,16 @@ Daemon::Daemon(Config config, std::string version)
     : config_(std::move(config)),
       version_(std::move(version)),
       commit_ended_(loop_, [this] { on_commit(); }),
+      journal_synced_(loop_, [this] { on_journal(); }),
       tick_(loop_, [this] { on_tick(); }),
       alive_(loop_, notify_alive),
       stop_timer_(loop_, [this] { end_stop(1); }),
+      commit_timer_(loop_, [] {}),  // That end_turn() comes is enough.
       work_(loop_, [this] { on_work(); }),
       before_wait_(loop_, [this] { end_turn(); }),
       terminate_(loop_, SIGTERM, [this] { begin_stop(); }),
-      interrupt_(loop_, SIGINT, [this] { begin_stop(); }) {}
+      interrupt_(loop_, SIGINT, [this] { begin_stop(); }),
+      commit_pace_(config_.store.pending_bytes_max) {}
 
 Daemon::~Daemon() {
   // The batch that is being written belongs to the store, which goes before the disk.
@@ -97,6 +102,26 @@ Result<void> Daemon::open_store() {
     return fail(cluster.error().code,
                 cluster.error().message + (absent ? "; make one with: knit cluster new" : ""));
   }
+  if (auto opened = open_disk(); !opened) return opened;
+  StoreOptions options;
+  options.cluster = std::move(*cluster);
+  options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
+  options.clock_max_ahead = config_.clock.max_ahead;
+  options.log_entries_max = config_.store.log_entries_max;
+  options.disk_reserve_bytes = config_.store.disk_reserve_bytes;
+  options.bytes_max = config_.store.max_bytes;
+  auto store = Store::open(*disk_, *journal_, std::move(options));
+  if (!store) return tl::unexpected(store.error());
+  store_ = std::move(*store);
+  if (!store_->is_new()) return {};
+  store_->start_commit();
+  disk_->wait_for_commit();
+  const auto committed = disk_->take_commit_result().value();
+  store_->on_committed(committed);
+  return committed;
+}
+
+Result<void> Daemon::open_disk() {
   LmdbOptions lmdb;
   lmdb.directory = config_.node.data_directory;
   lmdb.map_bytes = whole_pages(config_.store.map_bytes);
@@ -104,15 +129,14 @@ Result<void> Daemon::open_store() {
   if (!disk) return tl::unexpected(disk.error());
   disk_ = std::move(*disk);
 
-  StoreOptions options;
-  options.cluster = std::move(*cluster);
-  options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
-  options.clock_max_ahead = config_.clock.max_ahead;
-  options.log_entries_max = config_.store.log_entries_max;
-  options.disk_reserve_bytes = config_.store.disk_reserve_bytes;
-  auto store = Store::open(*disk_, journal_, std::move(options));
-  if (!store) return tl::unexpected(store.error());
-  store_ = std::move(*store);
+  FileJournalOptions files;
+  files.directory = config_.node.data_directory + "/journal";
+  files.segment_bytes = config_.store.journal_segment_bytes;
+  files.async = config_.store.durability == "async";
+  files.sync_interval = files.async ? async_sync_interval : Millis{0};
+  auto journal = FileJournal::open(std::move(files), [this] { journal_synced_.wake(); });
+  if (!journal) return tl::unexpected(journal.error());
+  journal_ = std::move(*journal);
   return {};
 }
 
@@ -141,6 +165,7 @@ RedisOptions Daemon::redis_options() const {
   options.clients_max = config_.client.clients_max;
   options.output_bytes_max = config_.client.output_bytes_max;
   options.pending_bytes_max = config_.store.pending_bytes_max;
+  options.answer_before_sync = config_.store.durability == "async";
   options.debug_commands = config_.debug.commands;
   options.version = version_;
   options.parameters = {{"dir", config_.node.data_directory}, {"loglevel", config_.log.level}};
@@ -175,6 +200,11 @@ int Daemon::run() {
   log_info("knitd " + version_ + ": " + who + ", data in " + config_.node.data_directory + ", peers on " +
            to_string(peer_bind_address(config_)) + ", " + std::to_string(peer_addresses(config_).size()) +
            " configured");
+  if (store_->replayed() > 0)
+    log_info(std::to_string(store_->replayed()) + " changes taken from the journal");
+  if (store_->took_fresh_actor()) {
+    log_warning("the journal's end is not certain: going on under a fresh actor, peers heal what is missing");
+  }
   notify_ready(who);
   loop_.run();
   log_info("stopped");
@@ -217,20 +247,51 @@ void Daemon::on_work() {
   deliver(out);
 }
 
+void Daemon::begin_commit() {
+  if (store_->committing() || undo_waits_) return;
+  const Millis now = Millis(uv_now(loop_.get()));
+  const Millis wait = stopping_ ? Millis{0} : commit_pace_.wait(now, store_->pending_bytes());
+  if (wait > Millis{0}) {
+    if (store_->has_uncommitted()) commit_timer_.once(wait);
+    return;
+  }
+  if (store_->start_commit()) commit_pace_.on_started(now);
+}
+
 void Daemon::on_commit() {
   const auto result = disk_->take_commit_result();
   if (!result) return;
+  commit_pace_.on_ended(Millis(uv_now(loop_.get())));
   switch (store_->on_committed(*result)) {
-    case Store::CommitOutcome::committed: return;
-    case Store::CommitOutcome::undone: return on_undone(result->error());
-    case Store::CommitOutcome::broken:
-      log_error("the data directory cannot be written any more, ending: " + result->error().message);
-      std::_Exit(1);  // Nothing in this process may be trusted to be told to anybody.
+    case Store::CommitOutcome::committed: break;
+    case Store::CommitOutcome::postponed:
+      log_error("a commit is put off until there is room: " + result->error().message);
+      break;
+    case Store::CommitOutcome::broken: end_broken(result->error());
+  }
+  if (undo_waits_) undo(*std::exchange(undo_waits_, std::nullopt));
+}
+
+void Daemon::on_journal() {
+  const auto failure = journal_->take_failure();
+  if (!failure) return;
+  if (failure->code != ErrorCode::disk_full) end_broken(*failure);
+  if (store_->committing()) {
+    undo_waits_ = failure;
+  } else {
+    undo(*failure);
   }
 }
 
-void Daemon::on_undone(const Error& error) {
-  log_error("a commit failed, what it held was undone: " + error.message);
+// Nothing in this process may be trusted to be told to anybody.
+void Daemon::end_broken(const Error& error) {
+  log_error("the data directory cannot be written any more, ending: " + error.message);
+  std::_Exit(1);
+}
+
+void Daemon::undo(const Error& error) {
+  log_error("the journal has no room, what it did not hold was undone: " + error.message);
+  if (auto undone = store_->undo_unsynced(); !undone) end_broken(undone.error());
   store_->refresh_space();
   Outbox out;
   node_->on_undone(now(), out);
@@ -240,7 +301,8 @@ void Daemon::on_undone(const Error& error) {
 }
 
 void Daemon::end_turn() {
-  store_->start_commit();
+  journal_->flush();
+  begin_commit();
   redis_->flush();
   transport_->end_turn();
   store_->end_reads();

@@ -1,19 +1,23 @@
 // One node as a process: the loop, the store on disk, the node, its peers and its clients. One thread,
-// besides the committer of the store.
+// besides those of journal and committer.
 //
-// One turn of the loop: events come in and change the store; then, in end_turn(), a commit is begun if none
-// runs, what the last one made durable goes out to clients and peers, and snapshots are let go.
+// One turn of the loop: events come in and change the store; then, in end_turn(), the turn's changes go to
+// the journal, a commit is begun if it is time, what has become durable goes out to clients and peers, and
+// snapshots are let go.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "daemon/commit_pace.h"
 #include "daemon/config.h"
 #include "daemon/event_loop.h"
 #include "daemon/peer_transport.h"
 #include "daemon/redis/server.h"
 #include "node/node.h"
+#include "store/lmdb/file_journal.h"
 #include "store/lmdb/lmdb_store.h"
 #include "store/store.h"
 
@@ -37,6 +41,7 @@ class Daemon {
 
   Result<void> open();
   Result<void> open_store();
+  Result<void> open_disk();
   void make_node();
   Result<void> listen();
   RedisOptions redis_options() const;
@@ -46,18 +51,22 @@ class Daemon {
   void deliver(Outbox& out);
   void on_tick();
   void on_work();
+  void begin_commit();
   void on_commit();
-  void on_undone(const Error& error);
+  void on_journal();
+  void undo(const Error& error);
+  [[noreturn]] void end_broken(const Error& error);
   void end_turn();
   void begin_stop();
   void end_stop(int status);
 
   Config config_;
   std::string version_;
-  // What is below is destroyed upwards: the loop last, the committer before what wakes it.
+  // What is below is destroyed upwards: the loop last, threads before what they wake.
   EventLoop loop_;
   Waker commit_ended_;
-  CommitJournal journal_;
+  Waker journal_synced_;
+  std::unique_ptr<FileJournal> journal_;
   std::unique_ptr<LmdbStore> disk_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Node> node_;
@@ -66,10 +75,13 @@ class Daemon {
   Timer tick_;
   Timer alive_;
   Timer stop_timer_;
+  Timer commit_timer_;
   WhenIdle work_;
   BeforeWait before_wait_;
   OnSignal terminate_;
   OnSignal interrupt_;
+  CommitPace commit_pace_;
+  std::optional<Error> undo_waits_;  // For the commit that runs.
   Millis next_space_check_{};
   bool stopping_ = false;
   int status_ = 0;

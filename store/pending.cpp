@@ -6,38 +6,33 @@ namespace knit {
 
 namespace {
 
-constexpr std::size_t entry_overhead_bytes = 96;  // A map node and two strings, about.
-
-std::size_t cost(std::string_view key, const std::optional<std::string>& value) {
-  return entry_overhead_bytes + key.size() + (value ? value->size() : 0);
-}
-
 // Walks two generations as one map; what stands in `upper` hides what stands in `lower`.
 class Overlay {
  public:
-  Overlay(const Batch::Changes& upper, const Batch::Changes& lower, std::string_view from)
+  Overlay(const Changes& upper, const Changes& lower, std::string_view from)
       : upper_(upper.lower_bound(from)),
         upper_end_(upper.end()),
         lower_(lower.lower_bound(from)),
         lower_end_(lower.end()) {}
 
   bool done() const { return upper_ == upper_end_ && lower_ == lower_end_; }
-  const Batch::Changes::value_type& entry() const { return upper_is_next() ? *upper_ : *lower_; }
+  std::string_view key() const { return upper_is_next() ? upper_.key() : lower_.key(); }
+  Changes::Change change() const { return upper_is_next() ? *upper_ : *lower_; }
   void next() {
     if (!upper_is_next()) {
       ++lower_;
       return;
     }
-    if (lower_ != lower_end_ && lower_->first == upper_->first) ++lower_;
+    if (lower_ != lower_end_ && lower_.key() == upper_.key()) ++lower_;
     ++upper_;
   }
 
  private:
   bool upper_is_next() const {
-    return lower_ == lower_end_ || (upper_ != upper_end_ && upper_->first <= lower_->first);
+    return lower_ == lower_end_ || (upper_ != upper_end_ && upper_.key() <= lower_.key());
   }
 
-  Batch::Changes::const_iterator upper_, upper_end_, lower_, lower_end_;
+  Changes::Iterator upper_, upper_end_, lower_, lower_end_;
 };
 
 }  // namespace
@@ -45,9 +40,8 @@ class Overlay {
 Result<Pending::Answer> Pending::get(Table table, std::string_view key) const {
   const auto look_up = [&](const Batch& batch, Layer layer) -> std::optional<Answer> {
     const auto found = batch.of(table).find(key);
-    if (found == batch.of(table).end()) return std::nullopt;
-    if (!found->second) return Answer{std::nullopt, layer};
-    return Answer{std::string_view(*found->second), layer};
+    if (!found) return std::nullopt;
+    return Answer{found->value, layer};
   };
   if (const auto answer = look_up(*growing_, Layer::growing)) return *answer;
   if (committing_) {
@@ -59,18 +53,18 @@ Result<Pending::Answer> Pending::get(Table table, std::string_view key) const {
 }
 
 Result<void> Pending::scan(Table table, std::string_view from, Visit visit) const {
-  static const Batch::Changes none;
+  static const Changes none;
   Overlay overlay(growing_->of(table), committing_ ? committing_->of(table) : none, from);
   bool wanted = true;
   const auto visit_entry = [&] {
-    const auto& [key, value] = overlay.entry();
+    const auto [key, value] = overlay.change();
     if (value) wanted = visit(key, *value);
     overlay.next();
   };
   auto scanned = disk_.scan(table, from, [&](std::string_view key, std::string_view value) {
-    while (wanted && !overlay.done() && overlay.entry().first < key) visit_entry();
+    while (wanted && !overlay.done() && overlay.key() < key) visit_entry();
     if (!wanted) return false;
-    if (!overlay.done() && overlay.entry().first == key) {
+    if (!overlay.done() && overlay.key() == key) {
       visit_entry();
     } else {
       wanted = visit(key, value);
@@ -82,34 +76,32 @@ Result<void> Pending::scan(Table table, std::string_view from, Visit visit) cons
   return {};
 }
 
-void Pending::change(Table table, std::string key, std::optional<std::string> value) {
-  Batch::Changes& changes = growing_->of(table);
-  const auto place = changes.lower_bound(key);
-  growing_->bytes += cost(key, value);
-  if (place != changes.end() && place->first == key) {
-    growing_->bytes -= cost(key, place->second);
-    place->second = std::move(value);
-  } else {
-    changes.emplace_hint(place, std::move(key), std::move(value));
-  }
-}
-
-std::size_t Pending::bytes() const { return growing_->bytes + (committing_ ? committing_->bytes : 0); }
+std::size_t Pending::bytes() const { return growing_->bytes() + (committing_ ? committing_->bytes() : 0); }
 
 void Pending::start_commit(JournalPosition position) {
   check(!committing(), "one commit at a time");
-  growing_->position = position;
-  committing_ = std::exchange(growing_, std::make_unique<Batch>());
+  if (!committing_) {
+    growing_->position = position;
+    committing_ = std::exchange(growing_, std::make_unique<Batch>());
+  }
+  running_ = true;
   disk_.start_commit(*committing_);
 }
 
 void Pending::finish_commit() {
   check(committing(), "a commit was running");
   disk_.end_reads();
+  running_ = false;
   committing_.reset();
 }
 
+void Pending::fail_commit() {
+  check(committing(), "a commit was running");
+  running_ = false;
+}
+
 void Pending::discard() {
+  check(!committing(), "what is being written stays as it is");
   disk_.end_reads();
   committing_.reset();
   growing_ = std::make_unique<Batch>();

@@ -32,29 +32,32 @@ class Pending {
   using Visit = FunctionRef<bool(std::string_view key, std::string_view value)>;
   Result<void> scan(Table table, std::string_view from, Visit visit) const;
 
-  void put(Table table, std::string key, std::string value) {
-    change(table, std::move(key), std::move(value));
-  }
-  void erase(Table table, std::string key) { change(table, std::move(key), std::nullopt); }
+  void put(Table table, std::string_view key, std::string_view value) { growing_->of(table).put(key, value); }
+  void erase(Table table, std::string_view key) { growing_->of(table).erase(key); }
 
-  bool empty() const { return growing_->empty(); }
-  bool committing() const { return committing_ != nullptr; }
+  // Entries of the log that the next commit forgets. Reads may find them until then.
+  void trim_log(Batch::LogTrim trim) { growing_->log_trim = std::move(trim); }
+
+  bool empty() const { return growing_->empty() && !committing_; }
+  bool committing() const { return running_; }
   std::size_t bytes() const;  // Of both generations.
   JournalPosition committing_position() const { return committing_->position; }
 
-  // Hands what has grown to the ordered store. Requires: not committing().
+  // Hands what has grown to the ordered store, or what failed to be written before. Requires: not
+  // committing().
   void start_commit(JournalPosition position);
   // The commit is durable: reads find it in the ordered store. Requires: committing().
   void finish_commit();
-  // Forgets both generations.
+  // Nothing was written. The same batch is written by the next start_commit(). Requires: committing().
+  void fail_commit();
+  // Forgets both generations. Requires: not committing().
   void discard();
 
  private:
-  void change(Table table, std::string key, std::optional<std::string> value);
-
   OrderedStore& disk_;
   std::unique_ptr<Batch> growing_;
   std::unique_ptr<Batch> committing_;
+  bool running_ = false;
 };
 
 }  // namespace knit

@@ -5,7 +5,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,23 +13,31 @@
 #include "base/function_ref.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "crdt/dot.h"
+#include "store/changes.h"
 
 namespace knit {
 
 enum class Table : std::uint8_t { rows, log, meta };
 constexpr std::size_t tables = 3;
 
-// Puts and deletes (an empty optional), in key order, that become durable together.
+// Changes that become durable together.
 struct Batch {
-  using Changes = std::map<std::string, std::optional<std::string>, std::less<>>;
+  // Entries of the log that are forgotten: all keys from `first`, below `end`. They are erased after the
+  // changes were made.
+  struct LogTrim {
+    std::string first;
+    std::string end;
+  };
 
   std::array<Changes, tables> changes;
-  std::size_t bytes = 0;     // Of keys and values, about: what back-pressure counts.
+  std::optional<LogTrim> log_trim;
   JournalPosition position;  // Everything up to here is in this batch or in an earlier one.
 
   Changes& of(Table table) { return changes[static_cast<std::size_t>(table)]; }
   const Changes& of(Table table) const { return changes[static_cast<std::size_t>(table)]; }
   bool empty() const;
+  std::size_t bytes() const;  // Of memory, about: what back-pressure counts.
 };
 
 // An ordered map from bytes to bytes for each table, whose writes are batches. All calls come from
@@ -57,38 +64,47 @@ class OrderedStore {
   virtual void start_commit(const Batch& batch) = 0;
 
   virtual std::uint64_t bytes_on_disk() const = 0;
+  virtual std::uint64_t bytes_used() const = 0;  // Of those, what is not free for new data.
   virtual std::uint64_t bytes_free() const = 0;  // What may still be written before disk_full.
 };
 
-// One applied change, as a journal keeps it.
+// One applied change, as a journal keeps it: enough to apply it again to the ordered store.
 struct JournalRecord {
   JournalPosition position;
-  std::string_view row_key;  // Empty if no row was changed (a clock was joined).
-  std::string_view row;      // The row as it is stored.
-  std::string_view clock;    // The increment of the clock, encoded.
-  std::uint64_t stamp{};     // The hybrid clock.
+  std::uint64_t stamp{};         // The hybrid clock after it.
+  std::string_view row_key{};    // Empty if no row was changed.
+  std::string_view row{};        // The row as it is stored; empty if it is no more.
+  bool logged = false;           // The first of `dots` has an entry in the log, of row_key.
+  std::span<const Dot> dots{};   // What the clock gained,
+  std::string_view clock{};      // and what it was joined with, encoded; empty: nothing.
+  bool clock_replaced = false;   // `clock` is all of it: what it covered besides was disowned.
+  std::string_view meta_name{};  // An entry of the meta table that was put; empty: none.
+  std::string_view meta_value{};
 };
 
-// Makes applied changes durable ahead of the ordered store.
+// Makes applied changes durable ahead of the ordered store. All calls come from one thread.
 class Journal {
  public:
   virtual ~Journal() = default;
+
+  enum class Tail : std::uint8_t {
+    whole,      // Nothing is missing, or nothing that anybody could have seen.
+    uncertain,  // A record is torn, damaged or missing, or more was answered than was synced.
+  };
+  // Visits all records above `after` that can be read, ascending. Used at the start, and after
+  // discard_unsynced(). Errors: io, refused (the journal is another node's), wrong_format.
+  virtual Result<Tail> replay(NodeId owner, JournalPosition after,
+                              FunctionRef<Result<void>(const JournalRecord&)> visit) = 0;
+
+  // Requires: replay() was called; positions ascend by one.
   virtual void append(const JournalRecord& record) = 0;
   // Everything up to here survives a power cut.
   virtual JournalPosition synced() const = 0;
-  // The ordered store holds everything up to `position`: records up to there may be dropped.
+  // Records up to `position` may be dropped: the ordered store holds them.
   virtual void on_committed(JournalPosition position) = 0;
-};
-
-// No journal at all: a change is durable when the ordered store has committed it.
-class CommitJournal final : public Journal {
- public:
-  void append(const JournalRecord&) override {}
-  JournalPosition synced() const override { return synced_; }
-  void on_committed(JournalPosition position) override { synced_ = position; }
-
- private:
-  JournalPosition synced_;
+  // Forgets what was appended and is not synced. Requires: a failure was reported by whoever drives it.
+  virtual void discard_unsynced() = 0;
+  virtual std::size_t bytes_waiting() const = 0;  // Appended and not synced yet.
 };
 
 }  // namespace knit

@@ -17,18 +17,16 @@ std::uint64_t shown_until(const RegisterRow& row) {
   return winner != nullptr && winner->content == Content::value ? winner->expiry.millis : shows_nothing;
 }
 
-std::string encode_record(std::string_view row_key, std::string_view body_name, const RegisterRow& row,
-                          Uint128 digest) {
-  std::string record;
-  ByteWriter header(record);
+void encode_record(std::string& out, std::string_view row_key, std::string_view body_name,
+                   const RegisterRow& row, Uint128 digest) {
+  out.clear();
+  ByteWriter header(out);
   header.u64(0);  // The checksum's place.
   header.u128(digest);
   header.u64(shown_until(row));
-  append_body(record, body_name, row);
-  std::string sum;
-  ByteWriter(sum).u64(record_checksum(row_key, std::string_view(record).substr(sizeof(std::uint64_t))));
-  record.replace(0, sum.size(), sum);
-  return record;
+  append_body(out, body_name, row);
+  std::uint64_t sum = record_checksum(row_key, std::string_view(out).substr(sizeof sum));
+  for (std::size_t i = sizeof sum; i-- > 0; sum >>= 8) out[i] = static_cast<char>(sum & 0xff);
 }
 
 Result<RowRecord> decode_record(std::string_view row_key, std::string_view record) {

@@ -28,8 +28,9 @@ struct RowRecord {
 // What `row` shows if no time passes: shows_nothing, or the winner's expiry.
 std::uint64_t shown_until(const RegisterRow& row);
 
-std::string encode_record(std::string_view row_key, std::string_view body_name, const RegisterRow& row,
-                          Uint128 digest);
+// Writes to `out`, in place of what was there.
+void encode_record(std::string& out, std::string_view row_key, std::string_view body_name,
+                   const RegisterRow& row, Uint128 digest);
 
 // corrupt if the checksum does not hold.
 Result<RowRecord> decode_record(std::string_view row_key, std::string_view record);

@@ -13,20 +13,22 @@ namespace {
 
 constexpr std::uint64_t reserve_share = 4;  // The last quarter of the reserve is for the database itself.
 
-std::string log_key(Dot dot) {
-  std::string key;
-  ByteWriter out(key);
-  out.u64(dot.actor.value);
-  out.u64(dot.sequence);
-  return key;
-}
+constexpr std::size_t record_kept_bytes = 1 << 20;
 
-std::string encoded(const Clock& clock) {
-  std::string bytes;
-  ByteWriter out(bytes);
-  clock.encode(out);
-  return bytes;
-}
+// The key of a dot's entry in the log.
+class LogKey {
+ public:
+  explicit LogKey(Dot dot) {
+    for (unsigned i = 0; i < 8; ++i) {
+      bytes_[i] = static_cast<char>(dot.actor.value >> (56 - 8 * i));
+      bytes_[8 + i] = static_cast<char>(dot.sequence >> (56 - 8 * i));
+    }
+  }
+  operator std::string_view() const { return {bytes_.data(), bytes_.size()}; }  // NOLINT: a key is its bytes.
+
+ private:
+  std::array<char, 16> bytes_{};
+};
 
 }  // namespace
 
@@ -120,13 +122,15 @@ Result<OpenRow> Store::open_row(std::string row_key, Values values) {
 
 Result<void> Store::check_space(bool enough) const {
   if (enough) return {};
-  return fail(ErrorCode::disk_full, "no space left on the disk of the data directory");
+  const bool quota =
+      options_.bytes_max != 0 && disk_.bytes_free() >= options_.disk_reserve_bytes + pending_.bytes();
+  return fail(ErrorCode::disk_full, quota ? "the data has reached store.max_bytes"
+                                          : "no space left on the disk of the data directory");
 }
 
 Dot Store::next_dot() {
   const Dot dot{identity_.actor, clock_.base(identity_.actor) + 1};
   clock_.add(dot);
-  increment_.add(dot);
   return dot;
 }
 
@@ -137,12 +141,12 @@ void Store::cover(const RegisterRow& row) {
   for (const Sibling& sibling : row.siblings()) {
     if (sibling.dot.actor == identity_.actor || clock_.covers(sibling.dot) || !clock_.has_room()) continue;
     clock_.add(sibling.dot);
-    increment_.add(sibling.dot);
+    gained_.push_back(sibling.dot);
   }
 }
 
 Result<void> Store::write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now) {
-  if (auto space = check_space(content == Content::tombstone ? has_reserve_ : has_space_); !space)
+  if (auto space = check_space(content == Content::tombstone ? has_reserve() : has_space()); !space)
     return space;
   cover(row.row);
   const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
@@ -153,7 +157,7 @@ Result<void> Store::write(OpenRow& row, Content content, std::string value, Expi
 }
 
 Result<void> Store::raise_expiry(OpenRow& row, Expiry expiry, WallTime) {
-  if (auto space = check_space(has_space_); !space) return space;
+  if (auto space = check_space(has_space()); !space) return space;
   row.row.raise_expiry(expiry);
   store_row(row, body_name(row.key), next_dot());
   return {};
@@ -169,12 +173,12 @@ std::optional<Uint128> Store::digest_of(std::string_view row_key, const Register
 void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot) {
   const Position position = position_of(row.row_key);
   const auto digest = digest_of(row.row_key, row.row);
-  std::string record;
+  record_.clear();
   if (!digest) {
     pending_.erase(Table::rows, row.row_key);
   } else {
-    record = encode_record(row.row_key, name, row.row, *digest);
-    pending_.put(Table::rows, row.row_key, record);
+    encode_record(record_, row.row_key, name, row.row, *digest);
+    pending_.put(Table::rows, row.row_key, record_);
   }
   const std::uint64_t shown = knit::shown_until(row.row);
   census_.remove(row.shown_until);
@@ -183,7 +187,8 @@ void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> do
     recount_.remove(row.shown_until);
     recount_.add(shown);
   }
-  append(row.row_key, record, dot);
+  append(row.row_key, record_, dot);
+  if (record_.capacity() > record_kept_bytes) std::string().swap(record_);
   tree_->apply(position, row.digest, digest);
   row.digest = digest;
   row.shown_until = shown;
@@ -195,17 +200,30 @@ void Store::append(std::string_view row_key, std::string_view record, std::optio
   ++position_.value;
   dirty_ = true;
   if (dot) {
-    pending_.put(Table::log, log_key(*dot), std::string(row_key));
-    if (dot->sequence > options_.log_entries_max) {
-      pending_.erase(Table::log, log_key({dot->actor, dot->sequence - options_.log_entries_max}));
-    }
+    put_log(*dot, row_key);
+    gained_.insert(gained_.begin(), *dot);
   }
-  journal_.append({position_, row_key, record, encoded(increment_), hybrid_clock_.last().value});
-  increment_ = {};
+  journal_.append({position_, hybrid_clock_.last().value, row_key, record, dot.has_value(), gained_, joined_,
+                   clock_replaced_, meta_name_, meta_value_});
+  gained_.clear();
+  joined_.clear();
+  clock_replaced_ = false;
+  meta_name_ = {};
+  meta_value_.clear();
+}
+
+void Store::put_log(Dot dot, std::string_view row_key) { pending_.put(Table::log, LogKey(dot), row_key); }
+
+// The own log keeps its newest entries.
+void Store::trim_log() {
+  const std::uint64_t last = clock_.base(identity_.actor);
+  if (last <= options_.log_entries_max) return;
+  pending_.trim_log({std::string(LogKey({identity_.actor, 0})),
+                     std::string(LogKey({identity_.actor, last - options_.log_entries_max + 1}))});
 }
 
 Result<void> Store::clear_all(WallTime now) {
-  if (auto space = check_space(has_reserve_); !space) return space;
+  if (auto space = check_space(has_reserve()); !space) return space;
   Clock joined = clear_;
   joined.join(clock_);
   if (!joined.has_room()) {
@@ -230,7 +248,7 @@ void Store::begin_clear(std::optional<Dot> dot) {
 }
 
 Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, WallTime now) {
-  if (auto space = check_space(has_reserve_); !space) return tl::unexpected(space.error());
+  if (auto space = check_space(has_reserve()); !space) return tl::unexpected(space.error());
   auto theirs = check_row(row_key, body, hash_keys());
   if (!theirs) return tl::unexpected(theirs.error());
   auto mine = open_row(std::string(row_key));
@@ -250,7 +268,7 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
 }
 
 Result<void> Store::merge_clear(const Clock& clear, WallTime) {
-  if (auto space = check_space(has_reserve_); !space) return space;
+  if (auto space = check_space(has_reserve()); !space) return space;
   if (clear_.covers(clear)) return {};
   Clock joined = clear_;
   joined.join(clear);
@@ -261,38 +279,42 @@ Result<void> Store::merge_clear(const Clock& clear, WallTime) {
 }
 
 Result<void> Store::join_clock(const Clock& clock, WallTime) {
-  if (auto space = check_space(has_reserve_); !space) return space;
+  if (auto space = check_space(has_reserve()); !space) return space;
   Clock joined = clock_;
   joined.join(clock);
   if (!joined.within_limits()) return fail(ErrorCode::refused, "a clock with too many actors or gaps");
   if (joined == clock_) return {};
   clock_ = std::move(joined);
-  increment_ = clock;
+  ByteWriter out(joined_);
+  clock.encode(out);
   append({}, {}, std::nullopt);
   return {};
 }
 
 Result<void> Store::reincarnate(ActorId fresh, WallTime) {
-  if (auto space = check_space(has_reserve_); !space) return space;
+  if (auto space = check_space(has_reserve()); !space) return space;
   const ActorId old = identity_.actor;
   const std::uint64_t owned = clock_at_start_.base(old);
   const std::uint64_t last = clock_.base(old);
   identity_.actor = fresh;
   clock_.truncate(old, owned);
   put_identity();
+  ByteWriter out(joined_);
+  clock_.encode(out);
+  clock_replaced_ = true;
+  append({}, {}, std::nullopt);
   for (std::uint64_t sequence = owned + 1; sequence <= last; ++sequence) {
     if (auto reissued = reissue({old, sequence}, owned); !reissued) return reissued;
   }
-  append({}, {}, std::nullopt);
   return {};
 }
 
 Result<void> Store::reissue(Dot disowned, std::uint64_t owned) {
-  const auto logged = pending_.get(Table::log, log_key(disowned));
+  const auto logged = pending_.get(Table::log, LogKey(disowned));
   if (!logged) return tl::unexpected(logged.error());
   if (!logged->value || logged->value->empty()) return {};
   std::string row_key(*logged->value);
-  pending_.erase(Table::log, log_key(disowned));
+  pending_.erase(Table::log, LogKey(disowned));
   if (row_key == clear_row_key()) {
     const Dot dot = next_dot();
     clear_.truncate(disowned.actor, owned);
@@ -316,7 +338,10 @@ std::uint64_t Store::key_count(WallTime now) { return census_.existing(now); }
 
 bool Store::start_commit() {
   if (pending_.committing() || (pending_.empty() && !dirty_)) return false;
+  if (postponed_ && !has_reserve()) return false;
+  postponed_ = false;
   put_meta();
+  trim_log();
   dirty_ = false;
   pending_.start_commit(position_);
   return true;
@@ -329,26 +354,39 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
     return CommitOutcome::committed;
   }
   if (result.error().code != ErrorCode::disk_full) return CommitOutcome::broken;
-  has_space_ = has_reserve_ = false;
-  return undo() ? CommitOutcome::undone : CommitOutcome::broken;
+  pending_.fail_commit();
+  postponed_ = true;
+  bytes_free_ = 0;  // Whatever the system says: until it says so again.
+  return CommitOutcome::postponed;
 }
 
-Result<void> Store::undo() {
+Result<void> Store::undo_unsynced() {
+  journal_.discard_unsynced();
   pending_.discard();
   const HybridClock stamps = hybrid_clock_;
   position_ = cleared_at_ = {};
+  gained_.clear();
+  dirty_ = postponed_ = false;
   if (auto loaded = load(); !loaded) return loaded;
+  if (auto replayed = replay(); !replayed) return replayed;
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
-  dirty_ = false;
   damaged_.clear();
   restart_tree();
   return {};
 }
 
 void Store::refresh_space() {
-  const std::uint64_t free = disk_.bytes_free();
-  has_space_ = free >= options_.disk_reserve_bytes;
-  has_reserve_ = free >= options_.disk_reserve_bytes / reserve_share;
+  bytes_free_ = disk_.bytes_free();
+  if (options_.bytes_max == 0) return;
+  const std::uint64_t used = disk_.bytes_used();
+  bytes_free_ = std::min(bytes_free_, options_.bytes_max - std::min(options_.bytes_max, used));
 }
+
+// What is pending needs its place too, and more is added every moment.
+bool Store::has_room_for(std::uint64_t reserve) const { return bytes_free_ >= reserve + pending_.bytes(); }
+
+bool Store::has_space() const { return has_room_for(options_.disk_reserve_bytes); }
+
+bool Store::has_reserve() const { return has_room_for(options_.disk_reserve_bytes / reserve_share); }
 
 }  // namespace knit

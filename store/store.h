@@ -7,7 +7,7 @@
 // One thread. Invariants:
 //  1. The clock covers a dot only if its effect is in the rows.
 //  2. The tree, once complete, equals the sum over the applied rows, seen as if every clear were swept.
-//  3. A failed commit undoes everything after synced(), dots too: nobody has seen them.
+//  3. If the journal fails, everything after synced() is undone, dots too: nobody has seen them.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +41,7 @@ struct StoreOptions {
   std::uint64_t log_entries_max = 1'000'000;  // Of this node's own writes; older ones are trimmed.
   // Clients' new values are refused when less than this is free, everything when a quarter of it is not.
   std::uint64_t disk_reserve_bytes = 16 << 20;
+  std::uint64_t bytes_max = 0;  // A quota for the data, with the same reserve below it; 0: none.
 };
 
 // A row taken out to be looked at or written. Rows that do not exist are empty.
@@ -56,9 +57,17 @@ struct OpenRow {
 class Store final : public Replica {
  public:
   // Reads what the ordered store holds, or makes a new data set in an empty one.
-  // refused: the data belongs to another cluster. wrong_format: written by a newer knit.
+  // Then applies what the journal holds beyond it; if the journal's tail is uncertain, options.fresh's
+  // actor is taken. refused: the data belongs to another cluster. wrong_format: written by a newer knit.
   static Result<std::unique_ptr<Store>> open(OrderedStore& disk, Journal& journal, StoreOptions options);
   ~Store() override;
+
+  // The data set was made by open(): it is to be committed before anything else, so that the journal
+  // has an owner.
+  bool is_new() const { return is_new_; }
+  // How many records open() took from the journal, and whether it took a fresh actor.
+  std::uint64_t replayed() const { return replayed_; }
+  bool took_fresh_actor() const { return took_fresh_actor_; }
 
   const NodeIdentity& identity() const { return identity_; }
   const ClusterIdentity& cluster() const { return options_.cluster; }
@@ -132,19 +141,24 @@ class Store final : public Replica {
   // Hands what is pending to the ordered store if that is free. Answers whether a commit began.
   bool start_commit();
   bool committing() const { return pending_.committing(); }
+  bool has_uncommitted() const { return dirty_ || !pending_.empty(); }
   enum class CommitOutcome : std::uint8_t {
     committed,
-    undone,  // No room: everything after synced() was undone, whoever waits for it must be told.
-    broken,  // The disk failed: the process must end.
+    postponed,  // No room. It is tried again when refresh_space() has found some.
+    broken,     // The disk failed: the process must end.
   };
   CommitOutcome on_committed(const Result<void>& result);
-  std::size_t pending_bytes() const { return pending_.bytes(); }
+  // The journal had no room: undoes everything after synced(). Whoever waits for it must be told.
+  // Requires: not committing(). On an error the process must end.
+  Result<void> undo_unsynced();
+  // Of memory: what is not in the ordered store yet.
+  std::size_t pending_bytes() const { return pending_.bytes() + journal_.bytes_waiting(); }
   // Asks how much room there is; local writes are refused below the reserve. To be called about once a
   // second.
   void refresh_space();
-  bool has_space() const { return has_space_; }
+  bool has_space() const;
   // Whether there is room for what is not a client's new value: deletes, clears, what peers send.
-  bool has_reserve() const { return has_reserve_; }
+  bool has_reserve() const;
   void end_reads() const { disk_.end_reads(); }
 
   std::uint64_t damaged_rows() const { return damaged_.size(); }
@@ -164,6 +178,12 @@ class Store final : public Replica {
   void put_meta();
   void put_identity();
   void put_clear();
+  void put_swept();
+  std::string encode_clear() const;
+  Result<void> load_clear();
+  Result<void> replay();
+  Result<void> replay_record(const JournalRecord& record);
+  Result<void> replay_row(const JournalRecord& record);
 
   Result<OpenRow> open_row(std::string row_key, Values values = Values::decoded);
   JournalPosition seen_in(Pending::Layer layer) const;
@@ -174,6 +194,10 @@ class Store final : public Replica {
   void cover(const RegisterRow& row);
   void store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot);
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
+  void put_log(Dot dot, std::string_view row_key);
+  void trim_log();
+  void put_journaled_meta(std::string_view name, std::string value);
+  bool has_room_for(std::uint64_t reserve) const;
   void found_damage(std::string_view row_key) const;
 
   Result<void> build_step(std::size_t rows);
@@ -183,7 +207,6 @@ class Store final : public Replica {
   void begin_clear(std::optional<Dot> dot);
   Result<void> reissue(Dot disowned, std::uint64_t owned);
   void restart_tree();
-  Result<void> undo();
 
   OrderedStore& disk_;
   Journal& journal_;
@@ -191,7 +214,13 @@ class Store final : public Replica {
   NodeIdentity identity_;
   Pending pending_;
   Clock clock_;
-  Clock increment_;  // Of the clock, since the last record of the journal.
+  // For the next record of the journal.
+  std::vector<Dot> gained_;  // By the clock.
+  std::string joined_;       // A clock, encoded;
+  bool clock_replaced_ = false;
+  std::string_view meta_name_;
+  std::string meta_value_;
+  std::string record_;  // The row being written; a member to keep its memory.
   Clock clock_at_start_;
   HybridClock hybrid_clock_;
   Clock clear_;
@@ -199,9 +228,12 @@ class Store final : public Replica {
   std::string sweep_from_;
   JournalPosition cleared_at_;  // Of the last clear: until it is swept, every read has seen it.
   JournalPosition position_;
-  bool dirty_ = false;  // Clock, stamp or counts changed since the last commit began.
-  bool has_space_ = true;
-  bool has_reserve_ = true;
+  bool dirty_ = false;      // Clock, stamp or counts changed since the last commit began.
+  bool postponed_ = false;  // A batch waits for room.
+  bool is_new_ = false;
+  bool took_fresh_actor_ = false;
+  std::uint64_t replayed_ = 0;
+  std::uint64_t bytes_free_ = 0;
   KeyCensus census_;   // What key_count() answers from.
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.

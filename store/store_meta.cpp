@@ -1,4 +1,6 @@
 // What the store keeps of itself beside the rows: identity, clock, stamp, counts, clear.
+#include <algorithm>
+
 #include "base/check.h"
 #include "store/row_record.h"
 #include "store/store.h"
@@ -29,6 +31,7 @@ tl::unexpected<Error> unreadable(std::string_view name) {
 Result<std::unique_ptr<Store>> Store::open(OrderedStore& disk, Journal& journal, StoreOptions options) {
   std::unique_ptr<Store> store(new Store(disk, journal, std::move(options)));
   if (auto loaded = store->load(); !loaded) return tl::unexpected(loaded.error());
+  if (auto replayed = store->replay(); !replayed) return tl::unexpected(replayed.error());
   store->clock_at_start_ = store->clock_;
   store->refresh_space();
   return store;
@@ -47,8 +50,10 @@ Result<void> Store::load() {
   clear_ = {};
   swept_ = true;
   census_ = {};
-  if (!*known) {
+  is_new_ = !*known;
+  if (is_new_) {
     put_identity();
+    meta_name_ = {};  // Committed before the journal begins.
     dirty_ = true;
     return {};
   }
@@ -97,7 +102,10 @@ Result<void> Store::load_state() {
   census_ = KeyCensus(state_in.u64());
   if (!state_in.done()) return unreadable(state_name);
   journal_.on_committed(position_);
+  return load_clear();
+}
 
+Result<void> Store::load_clear() {
   const auto clear = get_meta(clear_name);
   if (!clear) return tl::unexpected(clear.error());
   if (!*clear) return {};
@@ -105,6 +113,66 @@ Result<void> Store::load_state() {
   swept_ = clear_in.u8() != 0;
   clear_ = Clock::decode(clear_in);
   if (!clear_in.done()) return unreadable(clear_name);
+  return {};
+}
+
+Result<void> Store::replay() {
+  replayed_ = 0;
+  const auto tail = journal_.replay(identity_.node, position_,
+                                    [this](const JournalRecord& record) { return replay_record(record); });
+  if (!tail) return tl::unexpected(tail.error());
+  if (*tail == Journal::Tail::whole || is_new_) return {};
+  // Somebody may have seen dots that we do not know we have issued.
+  if (identity_.actor == options_.fresh.actor) {
+    return fail(ErrorCode::corrupt, "the journal was damaged while it was written");
+  }
+  identity_.actor = options_.fresh.actor;
+  took_fresh_actor_ = true;
+  put_identity();
+  append({}, {}, std::nullopt);
+  return {};
+}
+
+Result<void> Store::replay_record(const JournalRecord& record) {
+  ++replayed_;
+  for (const Dot dot : record.dots) clock_.add(dot);
+  if (!record.clock.empty()) {
+    ByteReader in(record.clock);
+    const Clock joined = Clock::decode(in);
+    if (!in.done()) return unreadable("journal");
+    if (record.clock_replaced) clock_ = {};
+    clock_.join(joined);
+  }
+  hybrid_clock_ = HybridClock(options_.clock_max_ahead, std::max(hybrid_clock_.last(), Stamp{record.stamp}));
+  position_ = record.position;
+  dirty_ = true;
+  if (!record.meta_name.empty()) pending_.put(Table::meta, record.meta_name, record.meta_value);
+  if (record.logged) put_log(record.dots.front(), record.row_key);
+  if (record.meta_name == clear_name) {
+    cleared_at_ = position_;
+    census_ = {};
+    return load_clear();
+  }
+  if (record.meta_name == identity_name) {
+    if (auto known = load_identity(); !known) return tl::unexpected(known.error());
+  }
+  return record.row_key.empty() ? Result<void>{} : replay_row(record);
+}
+
+Result<void> Store::replay_row(const JournalRecord& record) {
+  const auto shown = [&](std::string_view bytes) {
+    const auto row = decode_record(record.row_key, bytes);
+    return row ? row->shown_until : shows_nothing;
+  };
+  const auto before = pending_.get(Table::rows, record.row_key);
+  if (!before) return tl::unexpected(before.error());
+  census_.remove(before->value ? shown(*before->value) : shows_nothing);
+  if (record.row.empty()) {
+    pending_.erase(Table::rows, record.row_key);
+  } else {
+    pending_.put(Table::rows, record.row_key, record.row);
+    census_.add(shown(record.row));
+  }
   return {};
 }
 
@@ -117,28 +185,40 @@ void Store::put_identity() {
   out.bytes(options_.cluster.id);
   out.bytes(options_.cluster.name);
   out.u64(fingerprint(hash_keys()));
-  pending_.put(Table::meta, std::string(identity_name), std::move(bytes));
+  put_journaled_meta(identity_name, std::move(bytes));
 }
 
-void Store::put_clear() {
+void Store::put_clear() { put_journaled_meta(clear_name, encode_clear()); }
+
+// The journal need not hear of it: who reads the clear anew sweeps anew.
+void Store::put_swept() { pending_.put(Table::meta, clear_name, encode_clear()); }
+
+std::string Store::encode_clear() const {
   std::string bytes;
   ByteWriter out(bytes);
   out.u8(swept_ ? 1 : 0);
   clear_.encode(out);
-  pending_.put(Table::meta, std::string(clear_name), std::move(bytes));
+  return bytes;
+}
+
+// Goes into the journal with the next record.
+void Store::put_journaled_meta(std::string_view name, std::string value) {
+  pending_.put(Table::meta, name, value);
+  meta_name_ = name;
+  meta_value_ = std::move(value);
 }
 
 void Store::put_meta() {
   std::string clock;
   ByteWriter clock_out(clock);
   clock_.encode(clock_out);
-  pending_.put(Table::meta, std::string(clock_name), std::move(clock));
+  pending_.put(Table::meta, clock_name, clock);
   std::string state;
   ByteWriter state_out(state);
   state_out.u64(hybrid_clock_.last().value);
   state_out.u64(position_.value);
   state_out.u64(census_.stored());
-  pending_.put(Table::meta, std::string(state_name), std::move(state));
+  pending_.put(Table::meta, state_name, state);
 }
 
 }  // namespace knit

@@ -113,7 +113,7 @@ Result<void> Store::sweep_step(std::size_t rows) {
   sweep_from_ = next;
   if (next.empty()) {
     swept_ = true;
-    put_clear();
+    put_swept();
     dirty_ = true;
   }
   return {};
@@ -127,10 +127,11 @@ Result<void> Store::sweep_row(std::string row_key) {
   body->row.apply_clear(clear_);
   const auto digest = digest_of(row_key, body->row);
   if (!digest) {
-    pending_.erase(Table::rows, std::move(row_key));
+    pending_.erase(Table::rows, row_key);
   } else {
-    std::string swept = encode_record(row_key, body->name, body->row, *digest);
-    pending_.put(Table::rows, std::move(row_key), std::move(swept));
+    std::string swept;
+    encode_record(swept, row_key, body->name, body->row, *digest);
+    pending_.put(Table::rows, row_key, swept);
   }
   dirty_ = true;
   return {};

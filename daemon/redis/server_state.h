@@ -42,6 +42,10 @@ struct ServerState {
   std::map<std::uint64_t, Session*> sessions;  // By id. Entered and left by the sessions themselves.
   std::map<JobId, std::uint64_t> jobs;         // Which session waits for a job.
 
+  // Replies that saw no more than this may leave.
+  JournalPosition releasable() const {
+    return options.answer_before_sync ? node.store().applied() : node.store().synced();
+  }
   // The store has more to write than it should: commands wait.
   bool under_pressure() const { return node.store().pending_bytes() > options.pending_bytes_max; }
 };

@@ -18,13 +18,13 @@ int put(MDB_cursor* cursor, MDB_val key, std::string_view bytes) {
 
 // One cursor for all: in sorted order it mostly stays on its page, which saves the descent.
 Result<void> write_changes(const Environment& environment, MDB_txn* txn, MDB_dbi table,
-                           const Batch::Changes& changes) {
+                           const Changes& changes) {
   MDB_cursor* raw = nullptr;
   if (const int code = mdb_cursor_open(txn, table, &raw); code != 0) {
     return tl::unexpected(environment.error(code, "mdb_cursor_open"));
   }
   const CursorHandle cursor(raw);
-  for (const auto& [key, value] : changes) {
+  for (const auto [key, value] : changes) {
     if (!fits_lmdb(key)) return fail(ErrorCode::bad_input, "a stored key has 1 to 511 bytes");
     const int code = value ? put(raw, to_val(key), *value) : erase(raw, to_val(key));
     if (code != 0) {
@@ -32,6 +32,23 @@ Result<void> write_changes(const Environment& environment, MDB_txn* txn, MDB_dbi
     }
   }
   return {};
+}
+
+Result<void> trim_log(const Environment& environment, MDB_txn* txn, const Batch::LogTrim& trim) {
+  MDB_cursor* raw = nullptr;
+  if (const int code = mdb_cursor_open(txn, environment.table(Table::log), &raw); code != 0) {
+    return tl::unexpected(environment.error(code, "mdb_cursor_open"));
+  }
+  const CursorHandle cursor(raw);
+  MDB_val key = to_val(trim.first);
+  MDB_val value{};
+  int code = mdb_cursor_get(raw, &key, &value, MDB_SET_RANGE);
+  while (code == 0 && to_view(key) < trim.end) {
+    code = mdb_cursor_del(raw, 0);
+    if (code == 0) code = mdb_cursor_get(raw, &key, &value, MDB_NEXT);
+  }
+  if (code == 0 || code == MDB_NOTFOUND) return {};
+  return tl::unexpected(environment.error(code, "mdb_cursor_del"));
 }
 
 }  // namespace
@@ -45,6 +62,9 @@ Result<void> write_batch(const Environment& environment, const Batch& batch) {
   for (const Table table : {Table::rows, Table::log, Table::meta}) {
     auto written = write_changes(environment, raw, environment.table(table), batch.of(table));
     if (!written) return written;
+  }
+  if (batch.log_trim) {
+    if (auto trimmed = trim_log(environment, raw, *batch.log_trim); !trimmed) return trimmed;
   }
   const int code = mdb_txn_commit(txn.release());
   if (code != 0) return tl::unexpected(environment.commit_error(code));

@@ -1,5 +1,6 @@
 #include "store/lmdb/lmdb_store.h"
 
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
@@ -141,6 +142,10 @@ std::optional<Result<void>> LmdbStore::take_commit_result() { return committer_.
 void LmdbStore::wait_for_commit() { committer_.wait(); }
 
 std::uint64_t LmdbStore::bytes_on_disk() const { return environment_.bytes_used(); }
+
+std::uint64_t LmdbStore::bytes_used() const {
+  return bytes_on_disk() - std::min<std::uint64_t>(bytes_reusable_, bytes_on_disk());
+}
 
 std::uint64_t LmdbStore::bytes_free() const { return environment_.bytes_growable() + bytes_reusable_; }
 

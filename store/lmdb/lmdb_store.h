@@ -51,6 +51,7 @@ class LmdbStore final : public OrderedStore {
   // The file's pages up to the highest one in use, in bytes: free pages are included, as the file
   // never shrinks.
   std::uint64_t bytes_on_disk() const override;
+  std::uint64_t bytes_used() const override;
   // What the map and the disk leave to grow, whichever is less, and the free pages inside of the
   // file. Costs a system call.
   std::uint64_t bytes_free() const override;

@@ -44,7 +44,7 @@ void print(const char* metric, std::size_t batch, double value, const char* unit
 void fill(LmdbStore& store) {
   Batch batch;
   for (std::uint64_t number = 0; number < store_rows; ++number) {
-    batch.of(Table::rows)[key_of(number)] = std::string(value_bytes, 'v');
+    batch.of(Table::rows).put(key_of(number), std::string(value_bytes, 'v'));
   }
   commit_seconds(store, batch);
 }
@@ -56,7 +56,7 @@ void bench_commits(LmdbStore& store, std::mt19937_64& random, std::size_t batch_
   while (rows < rows_wanted) {
     Batch batch;
     while (batch.of(Table::rows).size() < batch_rows) {
-      batch.of(Table::rows)[random_key(random)] = std::string(value_bytes, 'w');
+      batch.of(Table::rows).put(random_key(random), std::string(value_bytes, 'w'));
     }
     seconds += commit_seconds(store, batch);
     rows += batch_rows;

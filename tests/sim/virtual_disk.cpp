@@ -1,5 +1,7 @@
 #include "virtual_disk.h"
 
+#include "store/journal_frame.h"
+
 namespace knit::sim {
 
 Result<std::optional<std::string_view>> VirtualDisk::get(Table table, std::string_view key) {
@@ -18,13 +20,17 @@ Result<void> VirtualDisk::scan(Table table, std::string_view from,
 
 void VirtualDisk::apply() {
   for (std::size_t table = 0; table < tables; ++table) {
-    for (const auto& [key, value] : writing_->changes[table]) {
+    for (const auto [key, value] : writing_->changes[table]) {
       if (value) {
-        tables_[table][key] = *value;
+        tables_[table][std::string(key)] = *value;
       } else {
-        tables_[table].erase(key);
+        tables_[table].erase(std::string(key));
       }
     }
+  }
+  if (const auto& trim = writing_->log_trim) {
+    Entries& log = of(Table::log);
+    log.erase(log.lower_bound(trim->first), log.lower_bound(trim->end));
   }
   durable_ = writing_->position;
 }
@@ -54,6 +60,65 @@ void VirtualDisk::damage_row(std::uint64_t random) {
 void VirtualDisk::lose_row(std::uint64_t random) {
   Entries& rows = of(Table::rows);
   if (!rows.empty()) rows.erase(std::next(rows.begin(), static_cast<std::ptrdiff_t>(random % rows.size())));
+}
+
+constexpr std::uint64_t seal = 0x5ea1;
+
+void VirtualJournal::append(const JournalRecord& record) {
+  Entry& entry = entries_.emplace_back();
+  entry.position = record.position;
+  append_frame(entry.frame, record);
+  seal_frame(entry.frame.data(), entry.frame.size(), seal);
+  const std::size_t size = entry.frame.size();
+  append_end_frame(entry.frame);
+  seal_frame(entry.frame.data() + size, entry.frame.size() - size, seal);
+}
+
+Result<void> VirtualJournal::sync(JournalPosition position) {
+  if (full && waiting()) return fail(ErrorCode::disk_full, "the virtual disk is full");
+  if (!entries_.empty()) synced_ = std::max(synced_, std::min(position, entries_.back().position));
+  return {};
+}
+
+void VirtualJournal::on_committed(JournalPosition position) {
+  committed_ = std::max(committed_, position);
+  while (!entries_.empty() && entries_.front().position <= committed_) entries_.pop_front();
+}
+
+void VirtualJournal::discard_unsynced() {
+  while (!entries_.empty() && entries_.back().position > synced_) entries_.pop_back();
+}
+
+void VirtualJournal::crash(bool torn) {
+  torn_ = torn_ || (torn && waiting());
+  discard_unsynced();
+  committed_ = {};
+}
+
+void VirtualJournal::damage(std::uint64_t random) {
+  if (entries_.empty() || waiting()) return;
+  std::string& frame = entries_[random % entries_.size()].frame;
+  frame[random / 7 % (frame.size() - 2 * journal_frame_header_bytes) + journal_frame_header_bytes] ^= 0x40;
+}
+
+Result<Journal::Tail> VirtualJournal::replay(NodeId, JournalPosition after,
+                                             FunctionRef<Result<void>(const JournalRecord&)> visit) {
+  Tail tail = std::exchange(torn_, false) ? Tail::uncertain : Tail::whole;
+  std::uint64_t expected = after.value + 1;
+  DecodedRecord decoded;
+  for (const Entry& entry : entries_) {
+    if (entry.position <= after) continue;
+    JournalFrames frames(entry.frame, seal);
+    const auto payload = frames.next();
+    if (!payload || !decode_payload(*payload, decoded)) continue;
+    if (decoded.record.position.value != expected) tail = Tail::uncertain;
+    expected = decoded.record.position.value + 1;
+    if (auto visited = visit(decoded.record); !visited) return tl::unexpected(visited.error());
+  }
+  if (!entries_.empty() && entries_.back().position.value >= expected) tail = Tail::uncertain;
+  synced_ = std::max(synced_, JournalPosition{expected - 1});
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.position.value >= expected; });
+  return tail;
 }
 
 }  // namespace knit::sim

@@ -1,7 +1,9 @@
-// A disk that loses what was not synced, fills up, and is otherwise correct.
+// A disk and a journal that lose what was not synced, fill up, and are otherwise correct.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +20,7 @@ class VirtualDisk final : public OrderedStore {
   void end_reads() override {}
   void start_commit(const Batch& batch) override { writing_ = &batch; }
   std::uint64_t bytes_on_disk() const override { return 0; }
+  std::uint64_t bytes_used() const override { return 0; }
   std::uint64_t bytes_free() const override { return full ? 0 : bytes_left; }
 
   bool writing() const { return writing_ != nullptr; }
@@ -43,6 +46,36 @@ class VirtualDisk final : public OrderedStore {
   std::array<Entries, tables> tables_;
   const Batch* writing_ = nullptr;
   JournalPosition durable_;
+};
+
+// A journal that loses what was not synced, may be left torn by a crash, and rots.
+class VirtualJournal final : public Journal {
+ public:
+  Result<Tail> replay(NodeId owner, JournalPosition after,
+                      FunctionRef<Result<void>(const JournalRecord&)> visit) override;
+  void append(const JournalRecord& record) override;
+  JournalPosition synced() const override { return std::max(synced_, committed_); }
+  void on_committed(JournalPosition position) override;
+  void discard_unsynced() override;
+  std::size_t bytes_waiting() const override { return 0; }
+
+  bool waiting() const { return !entries_.empty() && entries_.back().position > synced(); }
+  // Syncs what has been appended up to `position`. disk_full: discard_unsynced() is to be called.
+  Result<void> sync(JournalPosition position = {~std::uint64_t{0}});
+  void crash(bool torn);              // `torn`: something is there of a record that was not synced.
+  void damage(std::uint64_t random);  // A synced record becomes unreadable.
+
+  bool full = false;
+
+ private:
+  struct Entry {
+    JournalPosition position;
+    std::string frame;  // Sealed, with an end behind it.
+  };
+  std::deque<Entry> entries_;
+  JournalPosition synced_;
+  JournalPosition committed_;
+  bool torn_ = false;
 };
 
 }  // namespace knit::sim

@@ -63,7 +63,7 @@ void World::run_until(Millis end) {
 
 void World::boot(std::size_t index) {
   Host& host = *hosts_[index];
-  host.journal = {};
+  host.syncing = host.undo_waits = false;
   StoreOptions options;
   options.cluster = cluster_;
   options.fresh = {{random_()}, {random_()}};
@@ -74,6 +74,7 @@ void World::boot(std::size_t index) {
     return;
   }
   host.store = std::move(*store);
+  if (host.store->is_new() && host.store->start_commit()) host.store->on_committed(host.disk.finish_commit());
   NodeOptions node;
   node.name = node.address = address_of(index);
   node.exchange_interval = Millis(15'000);
@@ -89,8 +90,10 @@ void World::boot(std::size_t index) {
 void World::crash(std::size_t index) {
   Host& host = *hosts_[index];
   if (!host.up()) return;
+  const JournalPosition synced = host.store->synced();
   host.disk.crash(chance(0.5));
-  model_.forget_unsynced(index, host.disk.durable());
+  host.journal.crash(chance(0.3));
+  model_.forget_unsynced(index, std::max(synced, host.disk.durable()));
   host.held.clear();
   host.keyspace.reset();
   host.node.reset();
@@ -145,7 +148,7 @@ void World::break_link(LinkId id) {
   }
 }
 
-// Carries out what a node asked for, then lets its store begin the next commit.
+// Carries out what a node asked for, then lets its store begin the next sync and the next commit.
 void World::settle(std::size_t index, Outbox& out) {
   Host& host = *hosts_[index];
   for (Output& output : out) {
@@ -161,23 +164,47 @@ void World::settle(std::size_t index, Outbox& out) {
       if (notice->text.find("broke the protocol") != std::string::npos) violation_ = notice->text;
     }
   }
-  if (!host.disk.writing() && host.store->start_commit()) {
-    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 20)),
+  if (!host.syncing && !host.undo_waits && host.journal.waiting()) {
+    host.syncing = true;
+    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 10)),
+            [this, index, position = host.store->applied()] { sync_done(index, position); });
+  }
+  if (!host.disk.writing() && !host.undo_waits && chance(0.2) && host.store->start_commit()) {
+    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 2000 : 50)),
             [this, index] { commit_done(index); });
   }
   release(index);
 }
 
+void World::sync_done(std::size_t index, JournalPosition position) {
+  Host& host = *hosts_[index];
+  host.syncing = false;
+  host.journal.full = host.disk.full;
+  const bool synced = host.journal.sync(position).has_value();
+  host.undo_waits = !synced && host.disk.writing();
+  if (!synced && !host.undo_waits) undo(index);
+  Outbox none;
+  settle(index, none);
+}
+
+// What was not synced never was.
+void World::undo(std::size_t index) {
+  Host& host = *hosts_[index];
+  host.undo_waits = false;
+  if (auto undone = host.store->undo_unsynced(); !undone) violation_ = undone.error().message;
+  model_.forget_unsynced(index, host.store->synced());
+  host.held.clear();
+  Outbox out;
+  host.node->on_undone(now(host), out);
+  settle(index, out);
+}
+
 void World::commit_done(std::size_t index) {
   Host& host = *hosts_[index];
-  const auto outcome = host.store->on_committed(host.disk.finish_commit());
-  Outbox out;
-  if (outcome == Store::CommitOutcome::undone) {
-    model_.forget_unsynced(index, host.store->synced());
-    host.held.clear();
-    host.node->on_undone(now(host), out);
-  }
-  settle(index, out);
+  host.store->on_committed(host.disk.finish_commit());
+  if (host.undo_waits) undo(index);
+  Outbox none;
+  settle(index, none);
 }
 
 void World::release(std::size_t index) {

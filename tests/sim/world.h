@@ -46,7 +46,9 @@ class World {
  private:
   struct Host {
     VirtualDisk disk;
-    CommitJournal journal;
+    VirtualJournal journal;
+    bool syncing = false;
+    bool undo_waits = false;  // For the commit that runs.
     std::unique_ptr<Store> store;
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
@@ -82,7 +84,9 @@ class World {
   void deliver(LinkId link, std::size_t to, Channel channel, std::string message);
   void settle(std::size_t host, Outbox& out);
   void release(std::size_t host);
+  void sync_done(std::size_t host, JournalPosition position);
   void commit_done(std::size_t host);
+  void undo(std::size_t host);
 
   void client(std::size_t host);
   void client_write(Host& host, std::size_t index);

@@ -13,6 +13,7 @@
 namespace knit::test {
 
 using sim::VirtualDisk;
+using sim::VirtualJournal;
 
 constexpr WallTime now{1'700'000'000'000};
 
@@ -33,19 +34,24 @@ struct Host {
 
   void open() {
     store.reset();
-    journal = {};
+    journal.crash(false);
     auto opened = Store::open(disk, journal, options);
     REQUIRE(opened);
     store = std::move(*opened);
+    if (store->is_new()) commit();
     keyspace.emplace(*store);
     work();
   }
   void work() {
     while (store->has_work()) REQUIRE(store->work(5));
   }
+  // Makes all durable, or undoes it if the journal is full.
   Store::CommitOutcome commit() {
     Store::CommitOutcome outcome = Store::CommitOutcome::committed;
-    while (store->start_commit()) outcome = store->on_committed(disk.finish_commit());
+    if (!journal.sync()) REQUIRE(store->undo_unsynced());
+    while (outcome == Store::CommitOutcome::committed && store->start_commit()) {
+      outcome = store->on_committed(disk.finish_commit());
+    }
     return outcome;
   }
   void set(std::string_view key, std::string value, Expiry expiry = {}) {
@@ -78,7 +84,7 @@ struct Host {
 
   StoreOptions options;
   VirtualDisk disk;
-  CommitJournal journal;
+  VirtualJournal journal;
   std::unique_ptr<Store> store;
   std::optional<Keyspace> keyspace;
 };

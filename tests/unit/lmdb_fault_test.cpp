@@ -69,7 +69,7 @@ std::unique_ptr<LmdbStore> open_store(const std::string& path, std::uint64_t map
 
 Result<void> commit_row(LmdbStore& store, const std::string& key, const std::optional<std::string>& value) {
   Batch batch;
-  batch.of(Table::rows)[key] = value;
+  value ? batch.of(Table::rows).put(key, *value) : batch.of(Table::rows).erase(key);
   store.start_commit(batch);
   store.wait_for_commit();
   return *store.take_commit_result();
@@ -237,7 +237,7 @@ namespace {
   for (std::uint32_t number = first; store; ++number) {
     Batch batch;
     for (int i = 0; i < 10; ++i) {
-      batch.of(Table::rows)[std::to_string(number) + "." + std::to_string(i)] = std::to_string(number);
+      batch.of(Table::rows).put(std::to_string(number) + "." + std::to_string(i), std::to_string(number));
     }
     (*store)->start_commit(batch);
     (*store)->wait_for_commit();

@@ -30,14 +30,14 @@ Result<void> commit(LmdbStore& store, const Batch& batch) {
   return *result;
 }
 
-Batch batch_of(Table table, Batch::Changes changes) {
-  Batch batch;
-  batch.of(table) = std::move(changes);
-  return batch;
-}
+struct BatchOf : Batch {
+  BatchOf(Table table, const std::vector<std::pair<std::string, std::optional<std::string>>>& wanted) {
+    for (const auto& [key, value] : wanted) value ? of(table).put(key, *value) : of(table).erase(key);
+  }
+};
 
 void put(LmdbStore& store, const std::string& key, const std::string& value) {
-  REQUIRE(commit(store, batch_of(Table::rows, {{key, value}})).has_value());
+  REQUIRE(commit(store, BatchOf(Table::rows, {{key, value}})).has_value());
 }
 
 std::optional<std::string> get(LmdbStore& store, std::string_view key, Table table = Table::rows) {
@@ -63,8 +63,8 @@ using Keys = std::vector<std::string>;
 TEST_CASE("a store holds what was put and not what was deleted", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
-  REQUIRE(commit(*store, batch_of(Table::rows, {{"a", "1"}, {"b", ""}, {"c", "3"}})).has_value());
-  REQUIRE(commit(*store, batch_of(Table::rows, {{"a", std::nullopt}, {"c", "4"}, {"z", std::nullopt}}))
+  REQUIRE(commit(*store, BatchOf(Table::rows, {{"a", "1"}, {"b", ""}, {"c", "3"}})).has_value());
+  REQUIRE(commit(*store, BatchOf(Table::rows, {{"a", std::nullopt}, {"c", "4"}, {"z", std::nullopt}}))
               .has_value());
   CHECK(get(*store, "a") == std::nullopt);
   CHECK(get(*store, "b") == "");
@@ -76,14 +76,14 @@ TEST_CASE("a batch reaches all tables, and they do not mix", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   Batch batch;
-  batch.of(Table::rows)["k"] = "row";
-  batch.of(Table::log)["k"] = "entry";
-  batch.of(Table::meta)["k"] = "clock";
+  batch.of(Table::rows).put("k", "row");
+  batch.of(Table::log).put("k", "entry");
+  batch.of(Table::meta).put("k", "clock");
   REQUIRE(commit(*store, batch).has_value());
   CHECK(get(*store, "k", Table::rows) == "row");
   CHECK(get(*store, "k", Table::log) == "entry");
   CHECK(get(*store, "k", Table::meta) == "clock");
-  REQUIRE(commit(*store, batch_of(Table::log, {{"k", std::nullopt}})).has_value());
+  REQUIRE(commit(*store, BatchOf(Table::log, {{"k", std::nullopt}})).has_value());
   store->end_reads();
   CHECK(keys_from(*store, "", Table::log).empty());
   CHECK(keys_from(*store, "", Table::meta) == Keys{"k"});
@@ -94,7 +94,7 @@ TEST_CASE("a scan visits in the order of unsigned bytes from where it is told to
   const auto store = open_store(directory.path());
   const std::string zero(1, '\0');
   REQUIRE(
-      commit(*store, batch_of(Table::rows, {{"\xff", "x"}, {"b", "x"}, {zero, "x"}, {"ab", "x"}, {"a", "x"}}))
+      commit(*store, BatchOf(Table::rows, {{"\xff", "x"}, {"b", "x"}, {zero, "x"}, {"ab", "x"}, {"a", "x"}}))
           .has_value());
   CHECK(keys_from(*store, "") == Keys{zero, "a", "ab", "b", "\xff"});
   CHECK(keys_from(*store, "ab") == Keys{"ab", "b", "\xff"});
@@ -105,7 +105,7 @@ TEST_CASE("a scan visits in the order of unsigned bytes from where it is told to
 TEST_CASE("a scan ends when its visitor has seen enough, and the visitor may read", "[threads]") {
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
-  REQUIRE(commit(*store, batch_of(Table::rows, {{"a", "b"}, {"b", "c"}, {"c", "d"}})).has_value());
+  REQUIRE(commit(*store, BatchOf(Table::rows, {{"a", "b"}, {"b", "c"}, {"c", "d"}})).has_value());
   Keys seen;
   const auto scanned = store->scan(Table::rows, "", [&](std::string_view key, std::string_view value) {
     seen.push_back(std::string(key) + get(*store, value).value_or(""));
@@ -133,7 +133,7 @@ TEST_CASE("a value of 64 MiB comes back whole", "[threads]") {
   const auto store = open_store(directory.path());
   std::string value(std::size_t{64} << 20, 'v');
   value.back() = 'e';
-  REQUIRE(commit(*store, batch_of(Table::rows, {{"big", value}, {"small", "s"}})).has_value());
+  REQUIRE(commit(*store, BatchOf(Table::rows, {{"big", value}, {"small", "s"}})).has_value());
   const auto found = store->get(Table::rows, "big");
   REQUIRE(found.has_value());
   CHECK((**found == value));
@@ -148,10 +148,10 @@ TEST_CASE("a key of 511 bytes is stored, longer and empty ones are refused whole
   const std::string too_long(512, 'k');
   put(*store, longest, "v");
   for (const std::string& key : {std::string(), too_long}) {
-    Batch bad = batch_of(Table::rows, {{"a", "with it"}, {key, "v"}});
-    CHECK(commit(*store, bad).error().code == ErrorCode::bad_input);
-    bad = batch_of(Table::rows, {{"a", "with it"}, {key, std::nullopt}});
-    CHECK(commit(*store, bad).error().code == ErrorCode::bad_input);
+    const BatchOf put_bad(Table::rows, {{"a", "with it"}, {key, "v"}});
+    CHECK(commit(*store, put_bad).error().code == ErrorCode::bad_input);
+    const BatchOf erase_bad(Table::rows, {{"a", "with it"}, {key, std::nullopt}});
+    CHECK(commit(*store, erase_bad).error().code == ErrorCode::bad_input);
     CHECK(get(*store, key) == std::nullopt);
   }
   CHECK(get(*store, longest) == "v");
@@ -162,7 +162,7 @@ TEST_CASE("a scan may start at a key longer than any that is stored", "[threads]
   const TemporaryDirectory directory;
   const auto store = open_store(directory.path());
   const std::string longest(511, 'k');
-  REQUIRE(commit(*store, batch_of(Table::rows, {{longest, "v"}, {"l", "v"}})).has_value());
+  REQUIRE(commit(*store, BatchOf(Table::rows, {{longest, "v"}, {"l", "v"}})).has_value());
   CHECK(keys_from(*store, longest) == Keys{longest, "l"});
   CHECK(keys_from(*store, longest + "a") == Keys{"l"});
   CHECK(keys_from(*store, std::string(510, 'k') + "ja") == Keys{longest, "l"});
@@ -180,7 +180,7 @@ TEST_CASE("the result of a commit is handed over once, after its owner was woken
   });
   REQUIRE(store.has_value());
   CHECK((*store)->take_commit_result() == std::nullopt);
-  const Batch batch = batch_of(Table::rows, {{"k", "v"}});
+  const BatchOf batch(Table::rows, {{"k", "v"}});
   (*store)->start_commit(batch);
   wakes.wait(0);
   const auto result = (*store)->take_commit_result();
@@ -196,7 +196,7 @@ TEST_CASE("reads go on while commits run", "[threads]") {
   const auto store = open_store(directory.path());
   put(*store, "k0", "v");
   Batch batch;
-  for (int i = 0; i < 5000; ++i) batch.of(Table::rows)["k" + std::to_string(i)] = std::string(100, 'v');
+  for (int i = 0; i < 5000; ++i) batch.of(Table::rows).put("k" + std::to_string(i), std::string(100, 'v'));
   for (int round = 0; round < 5; ++round) {
     store->start_commit(batch);
     std::optional<Result<void>> result;
@@ -211,7 +211,7 @@ TEST_CASE("reads go on while commits run", "[threads]") {
 
 TEST_CASE("a store that is closed ends the commit it began, and opens with it", "[threads]") {
   const TemporaryDirectory directory;
-  const Batch batch = batch_of(Table::meta, {{"k", "v"}});
+  const BatchOf batch(Table::meta, {{"k", "v"}});
   open_store(directory.path())->start_commit(batch);
   const auto store = open_store(directory.path());
   CHECK(get(*store, "k", Table::meta) == "v");
@@ -272,6 +272,6 @@ TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted spac
   put(*store, "big", std::string(2 << 20, 'v'));
   CHECK(store->bytes_on_disk() >= disk_before + (2 << 20));
   CHECK(store->bytes_free() <= free_before - (2 << 20));
-  REQUIRE(commit(*store, batch_of(Table::rows, {{"big", std::nullopt}})).has_value());
+  REQUIRE(commit(*store, BatchOf(Table::rows, {{"big", std::nullopt}})).has_value());
   CHECK(store->bytes_free() >= free_before - (1 << 16));
 }
