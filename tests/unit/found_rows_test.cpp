@@ -130,10 +130,10 @@ TEST_CASE("a row that was read is read anew after each commit", "[threads]") {
       const auto value =
           std::string(random() % (random() % 20 == 0 ? 5000 : 200), 'v') + std::to_string(round);
       if (random() % 4 == 0) {
-        batch.of(Table::rows)[key] = std::nullopt;
+        batch.of(Table::rows).erase(key);
         model.erase(key);
       } else {
-        batch.of(Table::rows)[key] = value;
+        batch.of(Table::rows).put(key, value);
         model[key] = value;
       }
     }
@@ -168,8 +168,8 @@ TEST_CASE("a snapshot that is read much shows each row as it is", "[threads]") {
   for (const std::string round : {"a", "b"}) {
     Batch batch;
     for (std::uint64_t i = 0; i < rows; i++) {
-      batch.of(Table::rows)[key_of(i)] =
-          round + std::string(i % 50 == 0 ? 3000 : i % 100, 'v') + std::to_string(i);
+      batch.of(Table::rows)
+          .put(key_of(i), round + std::string(i % 50 == 0 ? 3000 : i % 100, 'v') + std::to_string(i));
     }
     (*store)->start_commit(batch);
     (*store)->wait_for_commit();
@@ -178,7 +178,7 @@ TEST_CASE("a snapshot that is read much shows each row as it is", "[threads]") {
     for (std::uint64_t look = 0; look < 3 * rows; look++) {
       const std::string key = key_of(look * 7919 % rows);
       const auto found = (*store)->get(Table::rows, key);
-      REQUIRE((found.has_value() && *found == batch.of(Table::rows)[key]));
+      REQUIRE((found.has_value() && *found == batch.of(Table::rows).find(key)->value));
     }
     REQUIRE_FALSE((*store)->get(Table::rows, key_of(rows))->has_value());
   }
