@@ -17,16 +17,6 @@ void put_big_endian(std::string& out, T value) {
   out.append(bytes.data(), bytes.size());
 }
 
-template <class T>
-T get_big_endian(std::string_view bytes) {
-  T value = 0;
-  for (const char byte : bytes) {
-    value = static_cast<T>(static_cast<T>(value << 7) << 1);
-    value = static_cast<T>(value | static_cast<unsigned char>(byte));
-  }
-  return value;
-}
-
 int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -62,23 +52,7 @@ void ByteWriter::truncated(Uint128 value, unsigned size) {
   for (unsigned i = size; i-- > 0;) u8(static_cast<std::uint8_t>(value >> (8 * i)));
 }
 
-std::string_view ByteReader::raw(std::size_t size) {
-  if (size > rest_.size()) {
-    fail();
-    return {};
-  }
-  const std::string_view taken = rest_.substr(0, size);
-  rest_.remove_prefix(size);
-  return taken;
-}
-
-std::uint8_t ByteReader::u8() { return get_big_endian<std::uint8_t>(raw(1)); }
-std::uint16_t ByteReader::u16() { return get_big_endian<std::uint16_t>(raw(2)); }
-std::uint32_t ByteReader::u32() { return get_big_endian<std::uint32_t>(raw(4)); }
-std::uint64_t ByteReader::u64() { return get_big_endian<std::uint64_t>(raw(8)); }
-Uint128 ByteReader::u128() { return get_big_endian<Uint128>(raw(16)); }
-
-std::uint64_t ByteReader::varint() {
+std::uint64_t ByteReader::long_varint() {
   std::uint64_t value = 0;
   for (unsigned shift = 0; shift < 64; shift += 7) {
     const std::uint8_t byte = u8();
@@ -92,14 +66,11 @@ std::uint64_t ByteReader::varint() {
   return 0;
 }
 
-std::string_view ByteReader::bytes() {
-  const std::uint64_t size = varint();
-  return raw(size);
-}
-
 Uint128 ByteReader::truncated(unsigned size) {
   check(size <= 16, "a 128-bit number has at most 16 bytes");
-  return get_big_endian<Uint128>(raw(size));
+  Uint128 value = 0;
+  for (const char byte : raw(size)) value = (value << 8) | static_cast<unsigned char>(byte);
+  return value;
 }
 
 std::size_t ByteReader::count(std::size_t item_bytes, std::size_t most) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace knit {
 
@@ -36,14 +37,31 @@ class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : rest_(bytes) {}
 
-  std::uint8_t u8();
-  std::uint16_t u16();
-  std::uint32_t u32();
-  std::uint64_t u64();
-  Uint128 u128();
-  std::uint64_t varint();
-  std::string_view raw(std::size_t size);
-  std::string_view bytes();  // Varint length, then the bytes; a view into the input.
+  std::uint8_t u8() { return fixed<std::uint8_t>(); }
+  std::uint16_t u16() { return fixed<std::uint16_t>(); }
+  std::uint32_t u32() { return fixed<std::uint32_t>(); }
+  std::uint64_t u64() { return fixed<std::uint64_t>(); }
+  Uint128 u128() {
+    if (rest_.size() < sizeof(Uint128)) fail();
+    const Uint128 high = u64();
+    return (high << 64) | u64();
+  }
+  std::uint64_t varint() {
+    const auto first = rest_.empty() ? 0x80U : static_cast<unsigned char>(rest_.front());
+    if ((first & 0x80) != 0) return long_varint();
+    rest_.remove_prefix(1);
+    return first;
+  }
+  std::string_view raw(std::size_t size) {
+    if (size > rest_.size()) {
+      fail();
+      return {};
+    }
+    const std::string_view taken = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return taken;
+  }
+  std::string_view bytes() { return raw(varint()); }  // Varint length, then the bytes; a view into the input.
   Uint128 truncated(unsigned size);
 
   // A varint that counts items of at least `item_bytes` bytes each (at least 1). Bad if more are
@@ -59,6 +77,24 @@ class ByteReader {
   std::size_t left() const { return rest_.size(); }
 
  private:
+  template <class T>
+  T fixed() {
+    if (rest_.size() < sizeof(T)) {
+      fail();
+      return 0;
+    }
+    const T value = load<T>(rest_.data(), std::make_index_sequence<sizeof(T)>());
+    rest_.remove_prefix(sizeof(T));
+    return value;
+  }
+  // Without a loop: compilers see one load and a byte swap in it.
+  template <class T, std::size_t... i>
+  static T load(const char* bytes, std::index_sequence<i...>) {
+    return static_cast<T>(
+        (... | static_cast<T>(T{static_cast<unsigned char>(bytes[i])} << (8 * (sizeof(T) - 1 - i)))));
+  }
+  std::uint64_t long_varint();
+
   std::string_view rest_;
   bool ok_ = true;
 };

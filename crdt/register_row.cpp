@@ -318,6 +318,14 @@ RegisterRow RegisterRow::decode(ByteReader& in) {
   return in.ok() ? row : RegisterRow{};
 }
 
+RegisterRow RegisterRow::decode_heads(ByteReader& in) {
+  RegisterRow row;
+  row.context_ =
+      decode_row(in, [&](DecodedSibling sibling) { row.siblings_.push_back(std::move(sibling.head)); });
+  row.counter_ = Counter::decode(in);
+  return in.ok() ? row : RegisterRow{};
+}
+
 RowVersion RegisterRow::decode_version(ByteReader& in) {
   RowVersion version;
   version.context = decode_row(in, [&](const DecodedSibling& sibling) {

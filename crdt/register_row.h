@@ -146,6 +146,7 @@ class RegisterRow {
 
   void encode(ByteWriter& out) const;
   static RegisterRow decode(ByteReader& in);         // Makes `in` bad on anything not canonical.
+  static RegisterRow decode_heads(ByteReader& in);   // As decode(), values left empty.
   static RowVersion decode_version(ByteReader& in);  // The same bytes, values skipped.
 
   bool operator==(const RegisterRow&) const = default;

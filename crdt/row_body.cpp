@@ -31,6 +31,34 @@ Result<RowBody> decode_body(std::string_view body) {
   return decoded;
 }
 
+std::optional<OnlySibling> decode_only_sibling(std::string_view body) {
+  ByteReader in(body);
+  in.bytes();  // The name.
+  if (in.varint() != 1) return std::nullopt;
+  in.u64();  // Actor, sequence and stamp do not matter to one that has no rival.
+  in.varint();
+  in.u64();
+  OnlySibling only;
+  only.expiry = {in.varint() - 1};
+  only.content = Content{in.u8()};
+  if (only.content >= Content::cleared) return std::nullopt;
+  if (only.content == Content::value) only.value = in.bytes();
+  for (std::size_t actors = in.count(9, VersionVector::actors_max); actors > 0; actors--) {
+    in.u64();
+    in.varint();
+  }
+  if (in.varint() != 0) return std::nullopt;  // Components of a counter.
+  if (!in.done()) return std::nullopt;
+  return only;
+}
+
+Result<RowBody> decode_body_heads(std::string_view body) {
+  ByteReader in(body);
+  RowBody decoded{in.bytes(), RegisterRow::decode_heads(in)};
+  if (!in.done()) return fail(ErrorCode::corrupt, "a row cannot be decoded");
+  return decoded;
+}
+
 Result<std::string_view> decode_body_name(std::string_view body) {
   ByteReader in(body);
   const std::string_view name = in.bytes();

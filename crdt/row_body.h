@@ -5,6 +5,7 @@
 // The name is there (and not empty) only if the row key holds its digest instead of itself.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,16 @@ struct RowBody {
 
 // Bytes that our own store wrote, behind their checksum. corrupt if they cannot be decoded.
 Result<RowBody> decode_body(std::string_view body);
+// What a row shows, if that can be told without making a row of it: it has one sibling, as most rows, and
+// that was not cleared. Empty for every other row, and for one that cannot be decoded: decode_body() tells.
+struct OnlySibling {
+  Content content{};
+  Expiry expiry;
+  std::string_view value;  // Into the body.
+};
+std::optional<OnlySibling> decode_only_sibling(std::string_view body);
+// As decode_body(), all values left empty: for a row that is only to be replaced.
+Result<RowBody> decode_body_heads(std::string_view body);
 // The name alone: what a walk over keys needs. corrupt if it cannot be decoded.
 Result<std::string_view> decode_body_name(std::string_view body);
 // All but the values. corrupt if they cannot be decoded.

@@ -1,5 +1,7 @@
 #include "crdt/row_key.h"
 
+#include <cstring>
+
 #include "base/check.h"
 
 namespace knit {
@@ -12,22 +14,29 @@ constexpr std::size_t element_hash_bytes = 8;
 
 }  // namespace
 
-std::string string_row_key(std::string_view key, const HashKeys& keys) {
+StringRowKey::StringRowKey(std::string_view key, const HashKeys& keys) {
   check(key.size() <= key_bytes_max, "keys are checked at the door");
-  std::string row_key;
-  row_key.reserve(11 + std::min(key.size(), inline_key_bytes_max));
-  ByteWriter out(row_key);
-  out.u64(siphash64(key, keys.position));
+  const auto append = [this](std::string_view bytes) {
+    std::memcpy(bytes_.data() + size_, bytes.data(), bytes.size());
+    size_ += bytes.size();
+  };
+  const auto append_number = [this](std::uint64_t value, unsigned size) {
+    for (unsigned i = size; i-- > 0;) bytes_[size_++] = static_cast<char>(value >> (8 * i));
+  };
+  append_number(siphash64(key, keys.position), 8);
   if (key.size() <= inline_key_bytes_max) {
-    out.u16(static_cast<std::uint16_t>(key.size()));
-    out.raw(key);
+    append_number(key.size(), 2);
+    append(key);
   } else {
     const auto digest = name_digest(key, keys.position);
-    out.u16(digest_mark);
-    out.raw({digest.data(), digest.size()});
+    append_number(digest_mark, 2);
+    append({digest.data(), digest.size()});
   }
-  out.u8(static_cast<std::uint8_t>(RowKind::string));
-  return row_key;
+  append_number(static_cast<std::uint8_t>(RowKind::string), 1);
+}
+
+std::string string_row_key(std::string_view key, const HashKeys& keys) {
+  return std::string(StringRowKey(key, keys));
 }
 
 std::string clear_row_key() {

@@ -8,6 +8,7 @@
 // whole name is then kept in the row.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -48,6 +49,18 @@ struct RowKeyParts {
   RowKind kind{};
   bool inline_name{};  // False: `name` holds the 32-byte digest of the name.
   std::string_view name;
+};
+
+// The row key of a Redis string in place: every lookup makes one, and allocates nothing.
+class StringRowKey {
+ public:
+  // Requires: key.size() <= key_bytes_max.
+  StringRowKey(std::string_view key, const HashKeys& keys);
+  operator std::string_view() const { return {bytes_.data(), size_}; }
+
+ private:
+  std::size_t size_ = 0;
+  std::array<char, 8 + 2 + inline_key_bytes_max + 1> bytes_;  // The first size_ of them are set.
 };
 
 // The row that holds the Redis string `key`. Requires: key.size() <= key_bytes_max.

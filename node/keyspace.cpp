@@ -51,34 +51,57 @@ std::optional<ExactSum> exact_sum(std::string_view text, std::string_view amount
 
 }  // namespace
 
-Result<OpenRow> Keyspace::open(std::string_view key, bool to_replace) {
+Result<OpenRow> Keyspace::open(std::string_view key) {
   seen_ = {};
   if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
-  auto row = to_replace ? store_.read_to_replace(key) : store_.read(key);
+  auto row = store_.read(key);
+  if (row) seen_ = row->seen;
+  return row;
+}
+
+Result<OpenRow> Keyspace::open_to_replace(std::string_view key, Store::Values values) {
+  seen_ = {};
+  if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
+  auto row = store_.read_to_replace(key, values);
   if (row) seen_ = row->seen;
   return row;
 }
 
 Result<std::optional<Keyspace::Found>> Keyspace::get(std::string_view key, WallTime now) {
+  seen_ = {};
+  if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
+  const auto glance = store_.glance(key);
+  if (!glance) return tl::unexpected(glance.error());
+  if (!glance->decisive) return get_of_siblings(key, now);
+  seen_ = glance->seen;
+  const auto& only = glance->sibling;
+  if (!only || only->content != Content::value || only->expiry.passed(now)) return std::nullopt;
+  return Found{only->value, only->expiry};
+}
+
+Result<std::optional<Keyspace::Found>> Keyspace::get_of_siblings(std::string_view key, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
-  const auto shown = row->row.shown(now);
+  shown_ = std::move(row->row);
+  const auto shown = shown_.shown(now);
   if (!shown) return std::nullopt;
-  return Found{shown->text(), shown->expiry};
+  if (!shown->total) return Found{shown->sibling->value, shown->expiry};
+  shown_total_ = shown->text();
+  return Found{shown_total_, shown->expiry};
 }
 
 Result<std::optional<Expiry>> Keyspace::find(std::string_view key, WallTime now) {
-  const auto row = open(key);
-  if (!row) return tl::unexpected(row.error());
-  const auto shown = row->row.shown(now);
-  if (!shown) return std::nullopt;
-  return shown->expiry;
+  const auto found = get(key, now);
+  if (!found) return tl::unexpected(found.error());
+  if (!*found) return std::nullopt;
+  return (*found)->expiry;
 }
 
 Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string value, const SetOptions& options,
                                            WallTime now) {
   if (auto checked = check_value(value); !checked) return tl::unexpected(checked.error());
-  auto row = open(key, true);
+  const bool reads_old = options.want_old || options.keep_expiry;
+  auto row = open_to_replace(key, reads_old ? Store::Values::decoded : Store::Values::skipped);
   if (!row) return tl::unexpected(row.error());
   const auto shown = row->row.shown(now);
   SetOutcome outcome;
@@ -96,7 +119,7 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
 }
 
 Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
-  auto row = open(key, true);
+  auto row = open_to_replace(key, Store::Values::skipped);
   if (!row) return tl::unexpected(row.error());
   if (!row->row.shown(now) && !store_.damaged(row->row_key)) return false;
   if (auto written = store_.write(*row, Content::tombstone, {}, {}, now); !written) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,13 +30,16 @@ class Keyspace {
   explicit Keyspace(Store& store) : store_(store) {}
 
   struct Found {
-    std::string value;
+    std::string_view value;
     Expiry expiry;
   };
-  // Empty if the key does not exist. Keys longer than key_bytes_max never exist, and cannot be written:
-  // bad_input. So are values longer than value_bytes_max. Errors else as Store's.
+  // The value lives until the next call here or of the store, or the end of the turn. Empty if the key does
+  // not exist. Keys longer than key_bytes_max never exist, and cannot be written: bad_input. So are values
+  // longer than value_bytes_max. Errors else as Store's.
   Result<std::optional<Found>> get(std::string_view key, WallTime now);
-  // As get(), without copying the value.
+  // Commands are to look at these keys next. Only makes that quicker.
+  void expect(std::span<const std::string_view> keys) const { store_.expect(keys); }
+  // As get(), for its expiry alone.
   Result<std::optional<Expiry>> find(std::string_view key, WallTime now);
 
   struct SetOutcome {
@@ -71,11 +75,15 @@ class Keyspace {
   JournalPosition seen() const { return seen_; }
 
  private:
-  Result<OpenRow> open(std::string_view key, bool to_replace = false);
+  Result<OpenRow> open(std::string_view key);
+  Result<OpenRow> open_to_replace(std::string_view key, Store::Values values);
+  Result<std::optional<Found>> get_of_siblings(std::string_view key, WallTime now);
   Result<void> add_to(OpenRow& row, const Decimal& amount, const Decimal& sum, Expiry expiry, WallTime now);
 
   Store& store_;
   JournalPosition seen_;
+  RegisterRow shown_;  // These two hold what get() showed, if that was not a view of the store's.
+  std::string shown_total_;
 };
 
 }  // namespace knit

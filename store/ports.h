@@ -52,6 +52,9 @@ class OrderedStore {
   // Visits entries with key >= from, ascending, until `visit` answers false. `visit` may call get().
   virtual Result<void> scan(Table table, std::string_view from,
                             FunctionRef<bool(std::string_view key, std::string_view value)> visit) = 0;
+  // Rows whose keys begin with these 8 bytes, as big-endian numbers, are to be got next. Changes nothing but
+  // how long that takes.
+  virtual void expect(std::span<const std::uint64_t>) {}
   // Lets go of the snapshot that reads see. To be called often: a snapshot keeps old pages alive.
   virtual void end_reads() = 0;
 

@@ -51,9 +51,13 @@ Result<OpenRow> Store::read(std::string_view key) {
   return row;
 }
 
-Result<OpenRow> Store::read_to_replace(std::string_view key) {
-  auto row = read(key);
-  if (row || row.error().code != ErrorCode::corrupt) return row;
+Result<OpenRow> Store::read_to_replace(std::string_view key, Values values) {
+  auto row = open_row(string_row_key(key, hash_keys()), values);
+  if (row) {
+    row->key = key;
+    return row;
+  }
+  if (row.error().code != ErrorCode::corrupt) return row;
   OpenRow blank;
   blank.key = key;
   blank.row_key = string_row_key(key, hash_keys());
@@ -61,17 +65,47 @@ Result<OpenRow> Store::read_to_replace(std::string_view key) {
   return row;
 }
 
-Result<OpenRow> Store::open_row(std::string row_key) {
+// What a read out of this layer must wait for before it is shown.
+JournalPosition Store::seen_in(Pending::Layer layer) const {
+  JournalPosition seen;
+  if (layer == Pending::Layer::growing) seen = position_;
+  if (layer == Pending::Layer::committing) seen = pending_.committing_position();
+  return swept_ ? seen : std::max(seen, cleared_at_);
+}
+
+Result<Store::Glance> Store::glance(std::string_view key) {
+  const StringRowKey row_key(key, hash_keys());
+  const auto found = pending_.get(Table::rows, row_key);
+  if (!found) return tl::unexpected(found.error());
+  Glance glance;
+  glance.seen = seen_in(found->layer);
+  if (!found->value) return glance;
+  if (swept_) {
+    if (const auto record = decode_record(row_key, *found->value)) {
+      glance.sibling = decode_only_sibling(record->body);
+    }
+  }
+  glance.decisive = glance.sibling.has_value();
+  return glance;
+}
+
+void Store::expect(std::span<const std::string_view> keys) const {
+  std::array<std::uint64_t, 32> hashes{};
+  const std::size_t count = std::min(keys.size(), hashes.size());
+  for (std::size_t i = 0; i < count; i++) hashes[i] = siphash64(keys[i], hash_keys().position);
+  disk_.expect({hashes.data(), count});
+}
+
+Result<OpenRow> Store::open_row(std::string row_key, Values values) {
   const auto found = pending_.get(Table::rows, row_key);
   if (!found) return tl::unexpected(found.error());
   OpenRow row;
   row.row_key = std::move(row_key);
-  if (found->layer == Pending::Layer::growing) row.seen = position_;
-  if (found->layer == Pending::Layer::committing) row.seen = pending_.committing_position();
-  if (!swept_) row.seen = std::max(row.seen, cleared_at_);
+  row.seen = seen_in(found->layer);
   if (!found->value) return row;
   const auto record = decode_record(row.row_key, *found->value);
-  auto body = record ? decode_body(record->body) : tl::unexpected(record.error());
+  const auto decode = values == Values::decoded ? decode_body : decode_body_heads;
+  auto body = record ? decode(record->body) : tl::unexpected(record.error());
   if (!body) {
     found_damage(row.row_key);
     return tl::unexpected(body.error());

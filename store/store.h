@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "base/result.h"
 #include "crdt/clock.h"
 #include "crdt/register_row.h"
+#include "crdt/row_body.h"
 #include "crdt/stamp.h"
 #include "merkle/replica.h"
 #include "merkle/tree.h"
@@ -73,8 +75,21 @@ class Store final : public Replica {
 
   // Reading. corrupt: the stored bytes fail their checksum; a peer's copy will replace them.
   Result<OpenRow> read(std::string_view key);
-  // As read(), for a write that does not ask what was there: a damaged row counts as none.
-  Result<OpenRow> read_to_replace(std::string_view key);
+  // As read(), for a write that does not ask what was there: a damaged row counts as none. With its values
+  // skipped, which is cheaper, a row is good for write() alone.
+  enum class Values : std::uint8_t { decoded, skipped };
+  Result<OpenRow> read_to_replace(std::string_view key, Values values = Values::decoded);
+
+  // What a row shows, without taking it out. A view until the next call that changes something, or
+  // end_reads(). Errors as read()'s.
+  struct Glance {
+    JournalPosition seen;  // As in OpenRow.
+    std::optional<OnlySibling> sibling;
+    bool decisive = true;  // False: read() must be asked. True and no sibling: the row does not exist.
+  };
+  Result<Glance> glance(std::string_view key);
+  // The rows of these keys are to be read next. Only makes that quicker.
+  void expect(std::span<const std::string_view> keys) const;
 
   // Local writes. Each issues one dot and is applied at once, or fails and changes nothing:
   // disk_full while there is no room, io.
@@ -177,7 +192,8 @@ class Store final : public Replica {
   Result<void> replay_record(const JournalRecord& record);
   Result<void> replay_row(const JournalRecord& record);
 
-  Result<OpenRow> open_row(std::string row_key);
+  Result<OpenRow> open_row(std::string row_key, Values values = Values::decoded);
+  JournalPosition seen_in(Pending::Layer layer) const;
   Result<void> visit_records(Range range, std::string_view from_row_key, Pending::Visit visit) const;
   std::optional<Uint128> digest_of(std::string_view row_key, const RegisterRow& row) const;
   Result<void> check_space(bool enough) const;

@@ -46,7 +46,7 @@ class Call {
   void saw_everything() { saw_ = std::max(saw_, node().store().applied()); }
   JournalPosition saw() const { return saw_; }
 
-  void bulk(std::string bytes);                            // As reply.bulk(), large ones without a copy.
+  void bulk(std::string_view bytes);                       // As reply.bulk(), large ones copied only once.
   void raw(std::string resp);                              // As reply.raw(), large ones without a copy.
   bool overflown() const { return session_.overflown(); }  // The client is lost; no need to go on.
   void set_protocol(int protocol);

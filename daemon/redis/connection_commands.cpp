@@ -32,10 +32,10 @@ constexpr std::string_view hello_needs_auth =
 void ping(Call& call) {
   if (call.size() > 2) return call.reply.error("ERR wrong number of arguments for 'ping' command");
   if (call.size() == 1) return call.reply.simple("PONG");
-  call.bulk(call.take(1));
+  call.bulk(call[1]);
 }
 
-void echo(Call& call) { call.bulk(call.take(1)); }
+void echo(Call& call) { call.bulk(call[1]); }
 
 bool authenticate(Call& call, std::string_view user, std::string_view password) {
   const std::string& secret = call.server().options.password;

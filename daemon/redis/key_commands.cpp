@@ -180,7 +180,7 @@ void scan(Call& call) {
   call.reply.array(2);
   call.reply.bulk(std::to_string(page->next));
   call.reply.array(page->keys.size());
-  for (std::string& key : page->keys) call.bulk(std::move(key));
+  for (const std::string& key : page->keys) call.bulk(key);
 }
 
 using namespace command_flag;

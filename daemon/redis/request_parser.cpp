@@ -12,6 +12,8 @@ namespace knit {
 
 namespace {
 
+constexpr std::size_t digits_max = 10;  // Of a number that is worth a quick look.
+constexpr std::size_t glimpse_arguments_max = 16;
 constexpr std::size_t buffer_kept_bytes = 4096;  // An idle client keeps no more than that.
 
 std::optional<std::int64_t> number(std::string_view text) {
@@ -19,6 +21,34 @@ std::optional<std::int64_t> number(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return value;
+}
+
+// Steps over "<type><digits>\r\n", if that is what begins at `at` and has come whole.
+bool scan_number(std::string_view bytes, std::size_t& at, char type, std::size_t& value) {
+  if (at >= bytes.size() || bytes[at] != type) return false;
+  std::size_t end = at + 1;
+  value = 0;
+  while (end < bytes.size() && end - at <= digits_max && bytes[end] >= '0' && bytes[end] <= '9') {
+    value = 10 * value + static_cast<std::size_t>(bytes[end++] - '0');
+  }
+  if (end == at + 1 || bytes.size() - end < 2 || bytes[end] != '\r' || bytes[end + 1] != '\n') return false;
+  at = end + 2;
+  return true;
+}
+
+// Steps over a request of a few small arguments, if it has come whole.
+bool scan_request(std::string_view bytes, std::size_t& at, std::string_view& second) {
+  std::size_t end = at;
+  std::size_t bulks = 0;
+  if (!scan_number(bytes, end, '*', bulks) || bulks < 2 || bulks > glimpse_arguments_max) return false;
+  for (std::size_t bulk = 0; bulk < bulks; bulk++) {
+    std::size_t size = 0;
+    if (!scan_number(bytes, end, '$', size) || bytes.size() - end < size + 2) return false;
+    if (bulk == 1) second = bytes.substr(end, size);
+    end += size + 2;
+  }
+  at = end;
+  return true;
 }
 
 }  // namespace
@@ -46,6 +76,14 @@ RequestParser::Step RequestParser::next() {
   if (state_ == State::broken) return Step::broken;
   if (whole_) forget_request();
   return parse();
+}
+
+std::size_t RequestParser::glimpse(std::span<std::string_view> keys) {
+  if (state_ != State::begin || glimpsed_ > cursor_) return 0;
+  glimpsed_ = cursor_;
+  std::size_t count = 0;
+  while (count < keys.size() && scan_request(buffer_, glimpsed_, keys[count])) count++;
+  return count;
 }
 
 // Runs the states until one of them wants more bytes or has something to tell.
@@ -219,7 +257,7 @@ bool RequestParser::fail(std::string error) {
   larges_.clear();
   buffer_.clear();
   buffer_.shrink_to_fit();
-  start_ = cursor_ = 0;
+  start_ = cursor_ = glimpsed_ = 0;
   return true;
 }
 
@@ -238,6 +276,7 @@ void RequestParser::compact() {
   if (start_ == 0) return;
   buffer_.erase(0, start_);
   cursor_ -= start_;
+  glimpsed_ -= std::min(glimpsed_, start_);
   start_ = 0;
   if (buffer_.capacity() > buffer_kept_bytes && buffer_.size() < buffer_kept_bytes) buffer_.shrink_to_fit();
 }

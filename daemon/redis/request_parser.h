@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,11 @@ class RequestParser {
   std::string_view operator[](std::size_t index) const;
   std::string take(std::size_t index);  // Moved out if it is large, else copied. Once.
 
+  // The second arguments of requests that are still to come, most likely their keys: at most so many, and
+  // none while those of an earlier call were not all handed out. Views until feed(). Says nothing of
+  // requests that are long, or odd in any way.
+  std::size_t glimpse(std::span<std::string_view> keys);
+
   const std::string& error() const { return error_; }  // Without "-" and "\r\n".
 
   std::size_t unread() const { return buffer_.size() - cursor_; }  // Bytes that no request has used yet.
@@ -80,8 +86,9 @@ class RequestParser {
 
   RequestLimits limits_;
   std::string buffer_;
-  std::size_t start_ = 0;   // Of the request being read, in buffer_.
-  std::size_t cursor_ = 0;  // What has been parsed.
+  std::size_t start_ = 0;     // Of the request being read, in buffer_.
+  std::size_t cursor_ = 0;    // What has been parsed.
+  std::size_t glimpsed_ = 0;  // What glimpse() has looked at, perhaps ahead of the cursor.
   std::vector<Part> parts_;
   std::vector<std::string> larges_;
   State state_ = State::begin;

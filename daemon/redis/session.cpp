@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/check.h"
@@ -13,6 +14,7 @@ namespace knit {
 
 namespace {
 
+constexpr std::size_t requests_ahead = 16;     // Whose rows are fetched from memory at once.
 constexpr std::size_t quoted_bytes_max = 128;  // Of what a client sent, in an error about it.
 constexpr std::size_t error_bytes_max = 64;    // Enough to see which error it is.
 
@@ -127,9 +129,17 @@ Session::Pause Session::run() {
       continue;
     }
     commands_in_turn_++;
+    expect_keys();
     if (const Pause pause = run_one(executed); !executed) return pause;
   }
   return Pause::input;
+}
+
+// In a pipeline, the rows of several requests are fetched from memory at once.
+void Session::expect_keys() {
+  std::array<std::string_view, requests_ahead> keys;
+  const std::size_t count = parser_.glimpse(keys);
+  if (count > 1) server_.keyspace.expect({keys.data(), count});
 }
 
 Session::Pause Session::run_one(bool& executed) {
@@ -349,10 +359,10 @@ bool Call::is(std::size_t index, std::string_view word) const {
   return equal_ignoring_case((*this)[index], word);
 }
 
-void Call::bulk(std::string bytes) {
+void Call::bulk(std::string_view bytes) {
   if (bytes.size() < ReplyQueue::chunk_bytes) return reply.bulk(bytes);
   reply.bulk_header(bytes.size());
-  raw(std::move(bytes));
+  raw(std::string(bytes));
   reply.line_end();
 }
 

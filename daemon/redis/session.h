@@ -121,6 +121,7 @@ class Session {
   Pause run_one(bool& executed);
   Pause run_request(bool& executed);
   bool must_hold() const;
+  void expect_keys();  // Of the requests that follow.
   void execute();
   bool run_steps();
   void conclude(const Call& call, std::string_view front);

@@ -12,7 +12,7 @@ void answer_found(Call& call, Result<std::optional<Keyspace::Found>> found) {
   ServerStatistics& statistics = call.server().statistics;
   (*found ? statistics.hits : statistics.misses)++;
   if (!*found) return call.reply.null();
-  call.bulk(std::move((*found)->value));
+  call.bulk((*found)->value);
 }
 
 void get(Call& call) { answer_found(call, call.keyspace()->get(call[1], call.now().wall)); }
@@ -86,7 +86,7 @@ void set(Call& call) {
   if (!outcome) return call.reply.error(outcome.error());
   if (set.options.want_old) {
     if (!outcome->old) return call.reply.null();
-    return call.bulk(std::move(*outcome->old));
+    return call.bulk(*outcome->old);
   }
   if (!outcome->written) return call.reply.null();
   call.reply.ok();

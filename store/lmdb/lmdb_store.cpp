@@ -11,6 +11,8 @@ namespace knit {
 
 namespace {
 
+constexpr unsigned neighbours = 32;  // Rows found along with one that is looked up.
+
 // Places the cursor on the first key >= from. LMDB seeks no key above its limit, so such a key is
 // cut: an entry equal to the cut one is shorter than `from`, and thus before it.
 int seek(MDB_cursor* cursor, std::string_view from, MDB_val& key, MDB_val& value) {
@@ -56,6 +58,7 @@ Result<void> LmdbStore::begin_reads() {
     return tl::unexpected(environment_.error(code, "mdb_txn_renew"));
   }
   reading_ = true;
+  found_rows_.see(mdb_txn_id(reader_.get()));
   return {};
 }
 
@@ -68,12 +71,44 @@ void LmdbStore::end_reads() {
 Result<std::optional<std::string_view>> LmdbStore::get(Table table, std::string_view key) {
   if (!fits_lmdb(key)) return std::nullopt;
   if (auto begun = begin_reads(); !begun) return tl::unexpected(begun.error());
-  MDB_val wanted = to_val(key);
+  if (table == Table::rows) {
+    if (const auto found = found_rows_.find(key)) return *found;
+  }
   MDB_val value{};
-  const int code = mdb_get(reader_.get(), environment_.table(table), &wanted, &value);
+  const int code = table == Table::rows ? find_row(key, value) : find(table, key, value);
   if (code == MDB_NOTFOUND) return std::nullopt;
   if (code != 0) return tl::unexpected(environment_.error(code, "mdb_get"));
   return to_view(value);
+}
+
+int LmdbStore::find(Table table, std::string_view key, MDB_val& value) {
+  MDB_val wanted = to_val(key);
+  return mdb_get(reader_.get(), environment_.table(table), &wanted, &value);
+}
+
+// Most of a search is waiting for the pages that the rows beside it lie in, too.
+int LmdbStore::find_row(std::string_view key, MDB_val& value) {
+  if (!found_rows_.wants_neighbours()) {
+    const int code = find(Table::rows, key, value);
+    if (code == 0) found_rows_.add(key, to_view(value));
+    return code;
+  }
+  MDB_cursor* raw = nullptr;
+  if (const int code = mdb_cursor_open(reader_.get(), environment_.table(Table::rows), &raw); code != 0) {
+    return code;
+  }
+  const CursorHandle cursor(raw);
+  MDB_val at = to_val(key);
+  if (const int code = mdb_cursor_get(raw, &at, &value, MDB_SET_KEY); code != 0) return code;
+  MDB_val next = value;
+  for (unsigned rows = 0; rows < neighbours && found_rows_.add(to_view(at), to_view(next)); rows++) {
+    if (mdb_cursor_get(raw, &at, &next, MDB_NEXT) != 0) break;
+  }
+  return 0;
+}
+
+void LmdbStore::expect(std::span<const std::uint64_t> row_hashes) {
+  if (begin_reads()) found_rows_.expect(row_hashes);
 }
 
 Result<void> LmdbStore::scan(Table table, std::string_view from,

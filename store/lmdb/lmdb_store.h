@@ -16,6 +16,7 @@
 #include "store/lmdb/committer.h"
 #include "store/lmdb/data_directory.h"
 #include "store/lmdb/environment.h"
+#include "store/lmdb/found_rows.h"
 #include "store/ports.h"
 
 namespace knit {
@@ -35,6 +36,7 @@ class LmdbStore final : public OrderedStore {
   // `from` may have any length. Errors: io, corrupt.
   Result<void> scan(Table table, std::string_view from,
                     FunctionRef<bool(std::string_view key, std::string_view value)> visit) override;
+  void expect(std::span<const std::uint64_t> row_hashes) override;
   void end_reads() override;  // Requires: not called from within a visit.
 
   // Requires: the result of the commit before was taken. Errors reported: disk_full and bad_input
@@ -59,12 +61,15 @@ class LmdbStore final : public OrderedStore {
  private:
   LmdbStore(DataDirectory directory, Environment environment, TxnHandle reader, std::function<void()> wake);
   Result<void> begin_reads();
+  int find(Table table, std::string_view key, MDB_val& value);  // What LMDB answers.
+  int find_row(std::string_view key, MDB_val& value);
   Result<void> write(const Batch& batch);
 
   DataDirectory directory_;
   Environment environment_;
   TxnHandle reader_;  // Reset, not freed, between reads: it keeps its slot.
   bool reading_ = false;
+  FoundRows found_rows_;
   unsigned scans_ = 0;  // Nested.
   std::atomic<std::uint64_t> bytes_reusable_;
   Committer committer_;  // Last: its thread uses the environment.

@@ -167,10 +167,10 @@ class Node:
 class Cluster:
     """Nodes that all know each other. A context: leaving it ends them and removes their files."""
 
-    def __init__(self, *names):
+    def __init__(self, *names, parent=None):
         for program in ("knit", "knitd"):
             assert os.path.exists(os.path.join(BUILD, program)), f"{program} is not built in {BUILD}"
-        self.directory = tempfile.mkdtemp(prefix="knit-test-")
+        self.directory = tempfile.mkdtemp(prefix="knit-test-", dir=parent)
         self.key_path = self.new_key("cluster")
         self.nodes = [Node(self, name, number) for number, name in enumerate(names, 1)]
         for node in self.nodes:

@@ -10,6 +10,7 @@
 
 #include "crdt/clock.h"
 #include "crdt/register_row.h"
+#include "crdt/row_body.h"
 #include "crdt/stamp.h"
 
 using namespace knit;
@@ -297,6 +298,41 @@ TEST_CASE("every row of every history comes back from its bytes") {
       ByteReader again(bytes);
       REQUIRE(RegisterRow::decode_version(again) == state.row.version());
       REQUIRE(again.done());
+    }
+  });
+}
+
+TEST_CASE("a row of one sibling shows in place what the whole row shows, every other one nothing") {
+  for_each_history([](History& history) {
+    for (const Replica& state : history.snapshots()) {
+      const std::string body = encode_body("name", state.row);
+      const auto only = decode_only_sibling(body);
+      const auto& siblings = state.row.siblings();
+      REQUIRE(only.has_value() == (siblings.size() == 1 && siblings[0].content != Content::cleared &&
+                                   state.row.counter().empty()));
+      if (!only) continue;
+      REQUIRE(only->content == siblings[0].content);
+      REQUIRE(only->expiry == siblings[0].expiry);
+      REQUIRE((only->value == siblings[0].value));
+      REQUIRE_FALSE(decode_only_sibling(body + '\1').has_value());
+      REQUIRE_FALSE(decode_only_sibling(std::string_view(body).substr(0, body.size() - 1)).has_value());
+    }
+  });
+}
+
+TEST_CASE("a row read without its values is the same in all else") {
+  for_each_history([](History& history) {
+    for (const Replica& state : history.snapshots()) {
+      const std::string body = encode_body("name", state.row);
+      const auto heads = decode_body_heads(body);
+      REQUIRE(heads.has_value());
+      REQUIRE(heads->row.version() == state.row.version());
+      REQUIRE(heads->row.greatest_stamp() == state.row.greatest_stamp());
+      const Sibling* winner = state.row.winner();
+      REQUIRE((heads->row.winner() == nullptr) == (winner == nullptr));
+      if (winner == nullptr) continue;
+      REQUIRE(heads->row.winner()->content == winner->content);
+      REQUIRE(heads->row.winner()->value.empty());
     }
   });
 }

@@ -62,7 +62,7 @@ struct Host {
   std::string get(std::string_view key, WallTime at = now) {
     const auto found = keyspace->get(key, at);
     REQUIRE(found);
-    return *found ? (*found)->value : "(nil)";
+    return *found ? std::string((*found)->value) : "(nil)";
   }
   // Takes all rows of another host, as an exchange would, but not its clock.
   void take_rows_of(Host& other) {

@@ -1,3 +1,4 @@
+#include <array>
 #include <catch2/catch.hpp>
 #include <optional>
 #include <random>
@@ -258,4 +259,60 @@ TEST_CASE("inline words are split and quoted as in redis-cli") {
   CHECK_FALSE(split_inline("'a"));
   CHECK_FALSE(split_inline("\"a\"b"));
   CHECK_FALSE(split_inline("\"a\\"));
+}
+
+TEST_CASE("the keys of requests to come can be seen, once, before they are parsed") {
+  RequestParser parser(RequestLimits::authenticated());
+  std::array<std::string_view, 2> keys;
+  CHECK(parser.glimpse(keys) == 0);
+  parser.feed(multibulk({"GET", "a"}) + multibulk({"SET", "b", "v"}) + multibulk({"GET", "c"}) +
+              "*2\r\n$3\r\nGET");
+  REQUIRE(parser.glimpse(keys) == 2);
+  CHECK((keys[0] == "a"));
+  CHECK((keys[1] == "b"));
+  CHECK(parser.glimpse(keys) == 0);
+  REQUIRE(parser.next() == Step::request);
+  CHECK(parser.glimpse(keys) == 0);
+  REQUIRE(parser.next() == Step::request);
+  CHECK((parser[1] == "b"));
+  REQUIRE(parser.glimpse(keys) == 1);
+  CHECK((keys[0] == "c"));
+  REQUIRE(parser.next() == Step::request);
+  CHECK(parser.glimpse(keys) == 0);
+  REQUIRE(parser.next() == Step::incomplete);
+  parser.feed("\r\n$1\r\nd\r\n" + multibulk({"PING"}) + multibulk({"GET", "e"}));
+  CHECK(parser.glimpse(keys) == 0);  // In the middle of a request.
+  REQUIRE(parser.next() == Step::request);
+  CHECK((parser[1] == "d"));
+  CHECK(parser.glimpse(keys) == 0);  // A request without a key.
+  REQUIRE(parser.next() == Step::request);
+  REQUIRE(parser.glimpse(keys) == 1);
+  CHECK((keys[0] == "e"));
+}
+
+TEST_CASE("looking ahead changes nothing of what is parsed, whatever the bytes") {
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 3000; round++) {
+    std::string bytes;
+    while (random() % 8 != 0) bytes += multibulk({"SET", std::string(random() % 40, 'k'), "v"});
+    for (auto damage = random() % 4; damage > 0 && !bytes.empty(); damage--) {
+      bytes[random() % bytes.size()] = "*$0123456789\r\nx-"[random() % 17];
+    }
+    RequestParser plain(RequestLimits::authenticated());
+    RequestParser glimpsing(RequestLimits::authenticated());
+    std::vector<Words> expected;
+    std::vector<Words> got;
+    for (std::string_view rest = bytes; !rest.empty();) {
+      const std::size_t piece = std::min<std::size_t>(1 + random() % 200, rest.size());
+      plain.feed(rest.substr(0, piece));
+      glimpsing.feed(rest.substr(0, piece));
+      rest.remove_prefix(piece);
+      drain(plain, expected);
+      std::array<std::string_view, 4> keys;
+      while (glimpsing.glimpse(keys) > 0) {
+      }
+      drain(glimpsing, got);
+    }
+    REQUIRE(got == expected);
+  }
 }
