@@ -177,7 +177,6 @@ RedisOptions Daemon::redis_options() const {
   options.clients_max = config_.client.clients_max;
   options.output_bytes_max = config_.client.output_bytes_max;
   options.pending_bytes_max = config_.store.pending_bytes_max;
-  options.answer_before_sync = config_.store.durability == "async";
   options.debug_commands = config_.debug.commands;
   options.version = version_;
   options.parameters = {{"dir", config_.node.data_directory},

@@ -100,6 +100,8 @@ class Journal {
   virtual void append(const JournalRecord& record) = 0;
   // Everything up to here survives a power cut.
   virtual JournalPosition synced() const = 0;
+  // Clients may be answered up to here: as synced(), or more if the journal was told that they do not wait.
+  virtual JournalPosition answerable() const { return synced(); }
   // Records up to `position` may be dropped: the ordered store holds them.
   virtual void on_committed(JournalPosition position) = 0;
   // Forgets what was appended and is not synced. Requires: a failure was reported by whoever drives it.

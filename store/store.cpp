@@ -388,6 +388,7 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
   if (result) {
     journal_.on_committed(pending_.committing_position());
     pending_.finish_commit();
+    refresh_space();
     return CommitOutcome::committed;
   }
   if (result.error().code != ErrorCode::disk_full) return CommitOutcome::broken;

@@ -145,6 +145,7 @@ class Store final : public Replica {
   // Durability.
   JournalPosition applied() const { return position_; }
   JournalPosition synced() const { return journal_.synced(); }
+  JournalPosition answerable() const { return journal_.answerable(); }  // To clients, not to peers.
   // Hands what is pending to the ordered store if that is free. Answers whether a commit began.
   bool start_commit();
   bool committing() const { return pending_.committing(); }

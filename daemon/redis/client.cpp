@@ -113,7 +113,7 @@ void Client::run() {
 void Client::flush() {
   if (closed()) return;
   ReplyQueue& output = session_.output();
-  output.release(server_.releasable());
+  output.release(server_.node.store().answerable());
   while (session_.in_flight_bytes == 0 && output.has_released()) {
     const auto views = buffers(output.released(chunks_per_write));
     const int written = uv_try_write(stream_, views.data(), static_cast<unsigned>(views.size()));

@@ -90,10 +90,6 @@ struct ServerState {
   std::vector<std::uint64_t> unblocked;  // Clients whose wait was ended by another one.
   bool stop_wanted = false;
 
-  // Replies that saw no more than this may leave.
-  JournalPosition releasable() const {
-    return options.answer_before_sync ? node.store().applied() : node.store().synced();
-  }
   // The store has more to write than it should: commands wait.
   bool under_pressure() const { return node.store().pending_bytes() > options.pending_bytes_max; }
 

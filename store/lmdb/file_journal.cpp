@@ -112,20 +112,21 @@ Result<Journal::Tail> FileJournal::replay(NodeId owner, JournalPosition after,
 // `expected` is the last position that was seen: the next record's must follow.
 Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, JournalPosition& expected,
                                                FunctionRef<Result<void>(const JournalRecord&)> visit) {
-  const auto segment = JournalSegment::open(path_of(file.generation));
-  if (!segment) return tl::unexpected(segment.error());
-  file.bytes = segment->bytes();
-  const auto bytes = segment->read();
-  if (!bytes) return tl::unexpected(bytes.error());
-  const auto header = SegmentHeader::decode(*bytes);
+  const auto mapped = MappedSegment::open(path_of(file.generation));
+  if (!mapped) return tl::unexpected(mapped.error());
+  file.bytes = mapped->bytes().size();
+  const auto header = SegmentHeader::decode(mapped->bytes());
   if (!header) {
     if (header.error().code != ErrorCode::corrupt) return tl::unexpected(header.error());
     // All zeros: it was made and never used.
-    const bool used = bytes->find_first_not_of('\0') != std::string::npos;
-    return used ? Tail::uncertain : Tail::whole;
+    const std::string_view block = mapped->bytes().substr(0, JournalSegment::header_block_bytes);
+    return block.find_first_not_of('\0') == std::string_view::npos ? Tail::whole : Tail::uncertain;
   }
   if (header->generation != file.generation) return Tail::whole;
+  JournalFrames frames(mapped->frames(), header->seed);
   if (header->owner != owner) {
+    // A birth that was cut off before its identity lay in the ordered store has answered nobody.
+    if (!frames.next()) return Tail::whole;
     return fail(ErrorCode::refused,
                 "the journal in " + options_.directory + " belongs to another data directory; move it away");
   }
@@ -133,10 +134,13 @@ Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, Journal
     ended_uncleanly_ =
         (header->flags & SegmentHeader::async) != 0 && (header->flags & SegmentHeader::clean) == 0;
   }
+  return replay_frames(frames, file.last, expected, visit);
+}
+
+Result<Journal::Tail> FileJournal::replay_frames(JournalFrames& frames, JournalPosition& last,
+                                                 JournalPosition& expected,
+                                                 FunctionRef<Result<void>(const JournalRecord&)> visit) {
   Tail tail = Tail::whole;
-  JournalFrames frames(
-      std::string_view(*bytes).substr(std::min(bytes->size(), JournalSegment::header_block_bytes)),
-      header->seed);
   DecodedRecord decoded;
   while (const auto payload = frames.next()) {
     if (auto valid = decode_payload(*payload, decoded); !valid) {
@@ -144,7 +148,7 @@ Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, Journal
       continue;
     }
     const JournalPosition position = decoded.record.position;
-    file.last = std::max(file.last, position);
+    last = std::max(last, position);
     if (position <= expected) continue;
     if (position.value != expected.value + 1) tail = Tail::uncertain;
     expected = position;
@@ -171,6 +175,11 @@ void FileJournal::flush() {
 
 JournalPosition FileJournal::synced() const {
   return std::max(JournalPosition{synced_.load(std::memory_order_acquire)}, committed_by_store_);
+}
+
+JournalPosition FileJournal::answerable() const {
+  const bool all = options_.async && ready_.load(std::memory_order_acquire);
+  return all ? JournalPosition{~std::uint64_t{0}} : synced();
 }
 
 void FileJournal::on_committed(JournalPosition position) {
@@ -206,7 +215,13 @@ void FileJournal::run() {
   std::string frames;
   JournalPosition committed;
   JournalPosition dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    committed = committed_;
+  }
+  drop_committed(dropped = committed);
   auto written = prepare();
+  if (written) wake_();
   while (true) {
     if (!written) {
       const std::lock_guard lock(mutex_);
@@ -305,6 +320,7 @@ Result<void> FileJournal::roll(std::size_t bytes) {
   if (auto synced = sync_directory(options_.directory); !synced) return synced;
   files_.push_back({generation, next->bytes(), {}});
   current_ = std::move(next);
+  ready_.store(true, std::memory_order_release);
   return {};
 }
 

@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "base/result.h"
+#include "store/journal_frame.h"
 #include "store/lmdb/journal_segment.h"
 #include "store/ports.h"
 
@@ -35,7 +36,8 @@ struct FileJournalOptions {
   // Files that are kept for the next burst.
   std::size_t spare_segments_max = 8;
 
-  // Clients are answered before the sync. An end that was not clean then leaves an uncertain tail.
+  // Clients are answered before the sync, once it is on disk that they are: an end that was not clean then
+  // leaves an uncertain tail.
   bool async = false;
   // From one sync to the next, at least. Zero: as soon as somebody waits.
   Millis sync_interval{0};
@@ -52,6 +54,7 @@ class FileJournal final : public Journal {
                       FunctionRef<Result<void>(const JournalRecord&)> visit) override;
   void append(const JournalRecord& record) override;
   JournalPosition synced() const override;
+  JournalPosition answerable() const override;
   void on_committed(JournalPosition position) override;
   void discard_unsynced() override;
   std::size_t bytes_waiting() const override;
@@ -77,6 +80,9 @@ class FileJournal final : public Journal {
   Result<Tail> replay_file(File& file, NodeId owner, JournalPosition& expected,
                            FunctionRef<Result<void>(const JournalRecord&)> visit);
 
+  static Result<Tail> replay_frames(JournalFrames& frames, JournalPosition& last, JournalPosition& expected,
+                                    FunctionRef<Result<void>(const JournalRecord&)> visit);
+
   // On the journal's thread.
   void run();
   bool wait_for_work(std::string& frames, JournalPosition& committed);
@@ -93,6 +99,7 @@ class FileJournal final : public Journal {
   JournalPosition committed_by_store_;
 
   std::atomic<std::uint64_t> synced_{0};
+  std::atomic<bool> ready_{false};  // A segment of this life is on disk.
   std::atomic<std::uint64_t> bytes_on_disk_{0};
   std::atomic<std::uint64_t> syncs_{0};
   std::atomic<std::size_t> bytes_in_group_{0};

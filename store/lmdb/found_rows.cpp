@@ -29,8 +29,6 @@ void touch(const void* place) { static_cast<void>(*static_cast<const volatile ch
 
 }  // namespace
 
-void UnmapMemory::operator()(void* memory) const { ::munmap(memory, bytes); }
-
 void FoundRows::see(std::uint64_t snapshot) {
   if (snapshot == snapshot_) return;
   snapshot_ = snapshot;

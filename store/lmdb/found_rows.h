@@ -12,12 +12,9 @@
 #include <span>
 #include <string_view>
 
-namespace knit {
+#include "store/lmdb/mapped_memory.h"
 
-struct UnmapMemory {
-  std::size_t bytes = 0;
-  void operator()(void* memory) const;
-};
+namespace knit {
 
 class FoundRows {
  public:

@@ -1,6 +1,7 @@
 #include "store/lmdb/journal_segment.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,19 +167,18 @@ Result<void> JournalSegment::append(std::string& frames) {
   return {};
 }
 
-Result<std::string> JournalSegment::read() const {
-  std::string bytes(bytes_, '\0');
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count =
-        ::pread(file_.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return tl::unexpected(system_error("read", "a journal segment"));
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
-  }
-  bytes.resize(done);
-  return bytes;
+Result<MappedSegment> MappedSegment::open(const std::string& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status{};
+  if (!file.valid() || ::fstat(file.number(), &status) != 0)
+    return tl::unexpected(system_error("open", path));
+  MappedSegment segment;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  if (size == 0) return segment;
+  void* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (memory == MAP_FAILED) return tl::unexpected(system_error("mmap", path));
+  segment.memory_ = {memory, UnmapMemory{size}};
+  return segment;
 }
 
 Result<void> JournalSegment::write(std::string_view bytes, off_t at) {

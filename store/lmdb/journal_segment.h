@@ -10,8 +10,10 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +21,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "store/lmdb/file_descriptor.h"
+#include "store/lmdb/mapped_memory.h"
 
 namespace knit {
 
@@ -59,7 +62,6 @@ class JournalSegment {
   // said before. Requires: frames.size() <= room(). `frames` is used up.
   Result<void> append(std::string& frames);
 
-  Result<std::string> read() const;  // All of it.
   std::size_t bytes() const { return bytes_; }
   const SegmentHeader& header() const { return header_; }
 
@@ -72,6 +74,22 @@ class JournalSegment {
   std::size_t bytes_;
   std::size_t offset_ = header_block_bytes;  // Where the end frame stands.
   SegmentHeader header_;
+};
+
+// A segment as it lies on the disk, to be read.
+class MappedSegment {
+ public:
+  static Result<MappedSegment> open(const std::string& path);
+
+  std::string_view bytes() const {
+    return {static_cast<const char*>(memory_.get()), memory_.get_deleter().bytes};
+  }
+  std::string_view frames() const {
+    return bytes().substr(std::min(bytes().size(), JournalSegment::header_block_bytes));
+  }
+
+ private:
+  std::unique_ptr<void, UnmapMemory> memory_;
 };
 
 // Makes what happened to names in `directory` durable.

@@ -346,3 +346,44 @@ TEST_CASE("a record survives its frame with all that it may hold") {
   CHECK(!other.next());
   CHECK(other.damaged());
 }
+
+TEST_CASE("a birth that was cut off leaves a journal that is nobody's", "[threads]") {
+  const TemporaryDirectory directory;
+  {
+    const Life stillborn(directory.path());
+  }
+  FileJournalOptions options;
+  options.directory = directory.path();
+  const auto journal = FileJournal::open(options, [] {});
+  REQUIRE(journal);
+  const auto tail = (*journal)->replay({8}, {}, [](const JournalRecord&) { return Result<void>{}; });
+  REQUIRE(tail);
+  CHECK(*tail == Journal::Tail::whole);
+}
+
+TEST_CASE("under async clients are answered when the disk says that they are", "[threads]") {
+  const TemporaryDirectory directory;
+  FileJournalOptions options;
+  options.async = true;
+  Life life(directory.path(), options);
+  life.waking.until([&] { return life.journal->answerable() > life.journal->synced(); });
+  const auto files = files_in(directory.path());
+  REQUIRE(!files.empty());
+  const auto header = SegmentHeader::decode(read_file(files.front()));
+  REQUIRE(header);
+  CHECK(header->flags == SegmentHeader::async);
+}
+
+TEST_CASE("a start uses files again that the ordered store holds", "[threads]") {
+  const TemporaryDirectory directory;
+  std::uint64_t position = 0;
+  std::size_t files = 0;
+  for (int life_number = 0; life_number < 10; ++life_number) {
+    Life life(directory.path(), small_files(), {position});
+    life.journal->on_committed({position});
+    life.write("row");
+    position = life.position;
+    files = files_in(directory.path()).size();
+  }
+  CHECK(files <= 5);
+}
