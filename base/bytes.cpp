@@ -1,6 +1,8 @@
 #include "base/bytes.h"
 
 #include <array>
+#include <bit>
+#include <cstring>
 
 #include "base/check.h"
 
@@ -8,12 +10,15 @@ namespace knit {
 
 namespace {
 
+std::uint16_t swapped(std::uint16_t value) { return __builtin_bswap16(value); }
+std::uint32_t swapped(std::uint32_t value) { return __builtin_bswap32(value); }
+std::uint64_t swapped(std::uint64_t value) { return __builtin_bswap64(value); }
+
 template <class T>
 void put_big_endian(std::string& out, T value) {
+  if constexpr (std::endian::native == std::endian::little) value = swapped(value);
   std::array<char, sizeof(T)> bytes;
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<char>(static_cast<std::uint8_t>(value >> (8 * (bytes.size() - 1 - i))));
-  }
+  std::memcpy(bytes.data(), &value, sizeof value);
   out.append(bytes.data(), bytes.size());
 }
 
@@ -30,7 +35,10 @@ void ByteWriter::u8(std::uint8_t value) { out_.push_back(static_cast<char>(value
 void ByteWriter::u16(std::uint16_t value) { put_big_endian(out_, value); }
 void ByteWriter::u32(std::uint32_t value) { put_big_endian(out_, value); }
 void ByteWriter::u64(std::uint64_t value) { put_big_endian(out_, value); }
-void ByteWriter::u128(Uint128 value) { put_big_endian(out_, value); }
+void ByteWriter::u128(Uint128 value) {
+  u64(static_cast<std::uint64_t>(value >> 64));
+  u64(static_cast<std::uint64_t>(value));
+}
 
 void ByteWriter::varint(std::uint64_t value) {
   while (value >= 0x80) {

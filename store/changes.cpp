@@ -1,20 +1,28 @@
 #include "store/changes.h"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
+
+#include "base/bytes.h"
+#include "base/huge_memory.h"
 
 namespace knit {
 
 namespace {
 
-constexpr std::size_t slot_bytes = 24;  // In a node that is two thirds full.
+constexpr unsigned first_bits = 6;
+constexpr std::size_t slack_slots = 64;  // Behind the last home, for its run. Doubled when that is full.
 
 }  // namespace
 
-Changes::Wanted::Wanted(std::string_view wanted) : head(0), key(wanted) {
-  for (std::size_t i = 0; i < sizeof head; ++i) {
-    head = head << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0);
-  }
+Changes::Changes(Layout layout) : layout_(layout), arena_(&huge_memory()), slots_(&huge_memory()) {}
+
+std::uint64_t Changes::head_of(std::string_view key) {
+  if (key.size() >= sizeof(std::uint64_t)) return ByteReader(key).u64();
+  std::string padded(key);
+  padded.resize(sizeof(std::uint64_t), '\0');
+  return ByteReader(padded).u64();
 }
 
 Changes::Change Changes::change(const Entry& entry) {
@@ -22,28 +30,85 @@ Changes::Change Changes::change(const Entry& entry) {
   return {entry.key, entry.value};
 }
 
+// The first slot that is not below the key; in a spread table that may be a free one.
+std::size_t Changes::place_of(std::uint64_t head, std::string_view key) const {
+  const auto below = [&](const Slot& slot) {
+    return slot.head != head ? slot.head < head : slot.entry->key < key;
+  };
+  if (layout_ == Layout::dense) {
+    if (!slots_.empty() && below(slots_.back())) return slots_.size();
+    const auto place = std::partition_point(slots_.begin(), slots_.end(), below);
+    return static_cast<std::size_t>(place - slots_.begin());
+  }
+  if (slots_.empty()) return 0;
+  std::size_t place = home_of(head);
+  while (place < slots_.size() && slots_[place].entry != nullptr && below(slots_[place])) ++place;
+  return place;
+}
+
+bool Changes::holds(std::size_t place, std::uint64_t head, std::string_view key) const {
+  if (place == slots_.size()) return false;
+  const Slot& slot = slots_[place];
+  return slot.entry != nullptr && slot.head == head && slot.entry->key == key;
+}
+
+// The entry of `key`, which is made if there is none.
+Changes::Entry& Changes::entry_of(std::string_view key) {
+  const std::uint64_t head = head_of(key);
+  std::size_t place = place_of(head, key);
+  if (holds(place, head, key)) return *slots_[place].entry;
+  if (layout_ == Layout::spread && is_crowded()) {
+    grow();
+    place = place_of(head, key);
+  }
+  const Slot slot{head, make_entry(key)};
+  insert(place, slot);
+  ++entries_;
+  return *slot.entry;
+}
+
+bool Changes::is_crowded() const {
+  return slots_.empty() || entries_ >= (std::size_t{1} << (64 - shift_)) / 2;
+}
+
+Changes::Entry* Changes::make_entry(std::string_view key) {
+  char* memory = allocate(sizeof(Entry) + key.size(), alignof(Entry));
+  char* copy = memory + sizeof(Entry);
+  if (!key.empty()) std::memcpy(copy, key.data(), key.size());
+  return new (memory) Entry{{copy, key.size()}, {}, 0, false};
+}
+
+// The rest of the run moves on by one, into the free slot behind it.
+void Changes::insert(std::size_t place, Slot slot) {
+  if (layout_ == Layout::dense) {
+    slots_.insert(slots_.begin() + static_cast<std::ptrdiff_t>(place), slot);
+    return;
+  }
+  while (place < slots_.size() && slots_[place].entry != nullptr) std::swap(slots_[place++], slot);
+  if (place == slots_.size()) slots_.resize(slots_.size() + slack_slots);
+  slots_[place] = slot;
+}
+
+void Changes::grow() {
+  const unsigned bits = slots_.empty() ? first_bits : 64 - shift_ + 1;
+  shift_ = 64 - bits;
+  Slots old((std::size_t{1} << bits) + slack_slots, Slot{}, slots_.get_allocator());
+  old.swap(slots_);
+  std::size_t next = 0;  // In order: a slot's place is its home, or behind the one before.
+  for (const Slot& slot : old) {
+    if (slot.entry == nullptr) continue;
+    next = std::max(next, home_of(slot.head));
+    insert(next++, slot);
+  }
+}
+
 char* Changes::allocate(std::size_t bytes, std::size_t alignment) {
   bytes_ += bytes;
   return static_cast<char*>(arena_.allocate(bytes, alignment));
 }
 
-// The entry of `key`, which is made if there is none. The log grows at its end.
-Changes::Entry& Changes::at(std::string_view key) {
-  const Wanted wanted(key);
-  const bool beyond = slots_.empty() || Less()(*slots_.rbegin(), wanted);
-  const auto place = beyond ? slots_.end() : slots_.lower_bound(wanted);
-  if (place != slots_.end() && !Less()(wanted, *place)) return *place->entry;
-  char* memory = allocate(sizeof(Entry) + key.size(), alignof(Entry));
-  char* copy = memory + sizeof(Entry);
-  if (!key.empty()) std::memcpy(copy, key.data(), key.size());
-  auto* entry = new (memory) Entry{{copy, key.size()}, {}, 0, false};
-  slots_.insert(place, Slot{wanted.head, entry});
-  bytes_ += slot_bytes;
-  return *entry;
-}
-
 void Changes::put(std::string_view key, std::string_view value) {
-  Entry& entry = at(key);
+  Entry& entry = entry_of(key);
   if (entry.room < value.size()) {
     entry.value = {allocate(value.size(), 1), value.size()};
     entry.room = value.size();
@@ -55,15 +120,13 @@ void Changes::put(std::string_view key, std::string_view value) {
   entry.erased = false;
 }
 
-void Changes::erase(std::string_view key) {
-  Entry& entry = at(key);
-  entry.erased = true;
-}
+void Changes::erase(std::string_view key) { entry_of(key).erased = true; }
 
 std::optional<Changes::Change> Changes::find(std::string_view key) const {
-  const auto found = slots_.find(Wanted(key));
-  if (found == slots_.end()) return std::nullopt;
-  return change(*found->entry);
+  const std::uint64_t head = head_of(key);
+  const std::size_t place = place_of(head, key);
+  if (!holds(place, head, key)) return std::nullopt;
+  return change(*slots_[place].entry);
 }
 
 }  // namespace knit

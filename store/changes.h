@@ -1,21 +1,25 @@
 // Puts and deletes of one table, in key order: what the pending layer is made of.
 //
-// An ordered set in one arena, which is freed as a whole. A slot of a node is 16 bytes: the key's first eight
-// bytes, and where the rest is. Row keys begin with a hash, so a search ends in few, dense nodes.
+// Slots of 16 bytes, the key's first eight bytes and where the rest is, in one array; keys and values in an
+// arena, which is freed as a whole. Two layouts:
+//
+//  spread  For keys that begin with a hash, as row keys do. A hash table by linear probing whose home
+//          slots are proportional to the hash and whose runs are kept in order. So it is in key order
+//          as a whole: found in one step, walked in order. (Ordered hash tables: Amble and Knuth, 1974.)
+//  dense   For few keys, or such as mostly ascend, as those of the log. A sorted array.
 #pragma once
-
-#include <absl/container/btree_set.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace knit {
 
 // One thread writes; any may read while nobody writes. Views of a value live until its key is put or erased
-// again, views of a key as long as the map.
+// again, views of a key as long as all of it.
 class Changes {
   struct Entry {
     std::string_view key;
@@ -23,70 +27,76 @@ class Changes {
     std::size_t room = 0;  // Where `value` lies.
     bool erased = false;
   };
-  struct Wanted {
-    explicit Wanted(std::string_view wanted);
-    std::uint64_t head;  // The first eight bytes, big endian, padded with zeros.
-    std::string_view key;
-  };
   struct Slot {
-    std::uint64_t head;
-    Entry* entry;
-    std::string_view key() const { return entry->key; }
+    std::uint64_t head = 0;  // The first eight bytes of the key, big endian, padded with zeros.
+    Entry* entry = nullptr;  // Null: the slot is free.
   };
-  struct Less {
-    using is_transparent = void;
-    static std::string_view key(const Slot& slot) { return slot.entry->key; }
-    static std::string_view key(const Wanted& wanted) { return wanted.key; }
-    bool operator()(const auto& a, const auto& b) const {
-      return a.head != b.head ? a.head < b.head : key(a) < key(b);
-    }
-  };
-  using Slots = absl::btree_set<Slot, Less, std::pmr::polymorphic_allocator<Slot>>;
+  using Slots = std::pmr::vector<Slot>;
 
  public:
+  enum class Layout : std::uint8_t { spread, dense };
+
   struct Change {
     std::string_view key;
     std::optional<std::string_view> value;  // Empty: the key was erased.
   };
   class Iterator {
    public:
-    explicit Iterator(Slots::const_iterator place) : place_(place) {}
-    std::string_view key() const { return place_->key(); }
-    Change operator*() const { return change(*place_->entry); }
+    Iterator(const Slot* slot, const Slot* end) : slot_(slot), end_(end) { skip_free(); }
+    std::string_view key() const { return slot_->entry->key; }
+    Change operator*() const { return change(*slot_->entry); }
     Iterator& operator++() {
-      ++place_;
+      ++slot_;
+      skip_free();
       return *this;
     }
     bool operator==(const Iterator&) const = default;
 
    private:
-    Slots::const_iterator place_;
+    void skip_free() {
+      while (slot_ != end_ && slot_->entry == nullptr) ++slot_;
+    }
+
+    const Slot* slot_;
+    const Slot* end_;
   };
 
-  Changes() : slots_(&arena_) {}
+  explicit Changes(Layout layout);
   Changes(const Changes&) = delete;
   Changes& operator=(const Changes&) = delete;
 
   void put(std::string_view key, std::string_view value);
   void erase(std::string_view key);
 
-  Iterator begin() const { return Iterator(slots_.begin()); }
-  Iterator end() const { return Iterator(slots_.end()); }
-  Iterator lower_bound(std::string_view key) const { return Iterator(slots_.lower_bound(Wanted(key))); }
+  Iterator begin() const { return at(0); }
+  Iterator end() const { return at(slots_.size()); }
+  Iterator lower_bound(std::string_view key) const { return at(place_of(head_of(key), key)); }
   std::optional<Change> find(std::string_view key) const;
 
-  bool empty() const { return slots_.empty(); }
-  std::size_t size() const { return slots_.size(); }
+  bool empty() const { return entries_ == 0; }
+  std::size_t size() const { return entries_; }
   // Of memory, about. A value that was replaced by a longer one still counts: it is still there.
-  std::size_t bytes() const { return bytes_; }
+  std::size_t bytes() const { return bytes_ + slots_.size() * sizeof(Slot); }
 
  private:
+  static std::uint64_t head_of(std::string_view key);
   static Change change(const Entry& entry);
-  Entry& at(std::string_view key);
+  Iterator at(std::size_t place) const { return {slots_.data() + place, slots_.data() + slots_.size()}; }
+  std::size_t home_of(std::uint64_t head) const { return static_cast<std::size_t>(head >> shift_); }
+  std::size_t place_of(std::uint64_t head, std::string_view key) const;
+  bool holds(std::size_t place, std::uint64_t head, std::string_view key) const;
+  Entry& entry_of(std::string_view key);
+  bool is_crowded() const;
+  Entry* make_entry(std::string_view key);
+  void insert(std::size_t place, Slot slot);
+  void grow();
   char* allocate(std::size_t bytes, std::size_t alignment);
 
+  Layout layout_;
   std::pmr::monotonic_buffer_resource arena_;
-  Slots slots_;
+  Slots slots_;  // Spread: 2 ^ (64 - shift_) homes, and what the last run needs behind them.
+  unsigned shift_ = 0;
+  std::size_t entries_ = 0;
   std::size_t bytes_ = 0;
 };
 

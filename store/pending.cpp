@@ -53,7 +53,7 @@ Result<Pending::Answer> Pending::get(Table table, std::string_view key) const {
 }
 
 Result<void> Pending::scan(Table table, std::string_view from, Visit visit) const {
-  static const Changes none;
+  static const Changes none(Changes::Layout::dense);
   Overlay overlay(growing_->of(table), committing_ ? committing_->of(table) : none, from);
   bool wanted = true;
   const auto visit_entry = [&] {

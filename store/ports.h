@@ -30,7 +30,9 @@ struct Batch {
     std::string end;
   };
 
-  std::array<Changes, tables> changes;
+  // Rows, log, meta.
+  std::array<Changes, tables> changes{Changes(Changes::Layout::spread), Changes(Changes::Layout::dense),
+                                      Changes(Changes::Layout::dense)};
   std::optional<LogTrim> log_trim;
   JournalPosition position;  // Everything up to here is in this batch or in an earlier one.
 
