@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "base/touch.h"
 
 namespace knit {
 
@@ -82,6 +83,17 @@ std::size_t LeafPages::memory_bytes() const {
 LeafPages::Place LeafPages::find(Uint128 position) const {
   const std::size_t page = last_at_or_below(page_starts_, position);
   return {page, last_at_or_below(pages_[page].leaves, position)};
+}
+
+void LeafPages::expect(std::span<const std::uint64_t> key_hashes) const {
+  if (empty()) return;
+  for (const std::uint64_t hash : key_hashes) {
+    const Uint128 wanted = std::max(Uint128{hash} << 64, page_starts_.front());
+    const std::size_t page = last_at_or_below(page_starts_, wanted);
+    const Uint128 end = page + 1 < pages_.size() ? page_starts_[page + 1] : ~Uint128{0};
+    const auto& leaves = pages_[page].leaves;
+    touch(&leaves[guess(page_starts_[page], end, leaves.size(), wanted)]);
+  }
 }
 
 Uint128 LeafPages::next_start(Place place) const {

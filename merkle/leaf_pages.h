@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -55,6 +56,8 @@ class LeafPages {
   std::size_t memory_bytes() const;
 
   Place find(Uint128 position) const;  // Requires: a leaf starts at or below `position`.
+  // Leaves at these hashes are to be found next: waits for all of their memory at once.
+  void expect(std::span<const std::uint64_t> key_hashes) const;
   Uint128 start(Place place) const { return pages_[place.page].leaves[place.leaf].start; }
   Summary summary(Place place) const { return pages_[place.page].leaves[place.leaf].summary(); }
   Uint128 page_start(std::size_t page) const { return page_starts_[page]; }

@@ -149,6 +149,8 @@ struct Tree::State {
 Tree::Tree(const RowSource& rows) : state_(std::make_unique<State>(State{rows, {}, 0, false})) {}
 Tree::~Tree() = default;
 
+void Tree::expect(std::span<const std::uint64_t> key_hashes) const { state_->leaves.expect(key_hashes); }
+
 void Tree::apply(Position position, std::optional<Uint128> before, std::optional<Uint128> after) {
   const Uint128 number = position.number();
   if (!state_->built(number)) return;

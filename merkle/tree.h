@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -67,6 +68,9 @@ class Tree {
 
   Summary total() const;                       // O(1).
   Result<Summary> summary(Range range) const;  // O(pages); reads rows where `range` cuts a leaf.
+
+  // Rows whose keys have these hashes are to be changed next: waits for all of their leaves at once.
+  void expect(std::span<const std::uint64_t> key_hashes) const;
 
   // The leaf that holds `position`, for a proof of invariant 2. Requires: complete().
   struct Leaf {

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/huge_memory.h"
+#include "base/touch.h"
 
 namespace knit {
 
@@ -121,6 +122,15 @@ void Changes::put(std::string_view key, std::string_view value) {
 }
 
 void Changes::erase(std::string_view key) { entry_of(key).erased = true; }
+
+void Changes::expect(std::span<const std::uint64_t> heads) const {
+  if (layout_ != Layout::spread || slots_.empty()) return;
+  for (const std::uint64_t head : heads) touch(&slots_[home_of(head)]);
+  for (const std::uint64_t head : heads) {
+    const Slot& slot = slots_[home_of(head)];
+    if (slot.head == head && slot.entry != nullptr) touch(slot.entry);
+  }
+}
 
 std::optional<Changes::Change> Changes::find(std::string_view key) const {
   const std::uint64_t head = head_of(key);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory_resource>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -72,6 +73,9 @@ class Changes {
   Iterator end() const { return at(slots_.size()); }
   Iterator lower_bound(std::string_view key) const { return at(place_of(head_of(key), key)); }
   std::optional<Change> find(std::string_view key) const;
+
+  // Keys with these first eight bytes are to be found next: waits for all of their memory at once.
+  void expect(std::span<const std::uint64_t> heads) const;
 
   bool empty() const { return entries_ == 0; }
   std::size_t size() const { return entries_; }

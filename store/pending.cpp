@@ -76,6 +76,12 @@ Result<void> Pending::scan(Table table, std::string_view from, Visit visit) cons
   return {};
 }
 
+void Pending::expect(std::span<const std::uint64_t> row_hashes) const {
+  growing_->of(Table::rows).expect(row_hashes);
+  if (committing_) committing_->of(Table::rows).expect(row_hashes);
+  disk_.expect(row_hashes);
+}
+
 std::size_t Pending::bytes() const { return growing_->bytes() + (committing_ ? committing_->bytes() : 0); }
 
 void Pending::start_commit(JournalPosition position) {

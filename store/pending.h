@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,9 @@ class Pending {
 
   // Entries of the log that the next commit forgets. Reads may find them until then.
   void trim_log(Batch::LogTrim trim) { growing_->log_trim = std::move(trim); }
+
+  // Rows whose keys begin with these bytes, as big-endian numbers, are to be read next.
+  void expect(std::span<const std::uint64_t> row_hashes) const;
 
   bool empty() const { return growing_->empty() && !committing_; }
   bool committing() const { return running_; }

@@ -93,7 +93,9 @@ void Store::expect(std::span<const std::string_view> keys) const {
   std::array<std::uint64_t, 32> hashes{};
   const std::size_t count = std::min(keys.size(), hashes.size());
   for (std::size_t i = 0; i < count; i++) hashes[i] = siphash64(keys[i], hash_keys().position);
-  disk_.expect({hashes.data(), count});
+  const std::span<const std::uint64_t> expected(hashes.data(), count);
+  pending_.expect(expected);
+  if (!pending_.empty()) tree_->expect(expected);  // Somebody writes.
 }
 
 Result<OpenRow> Store::open_row(std::string row_key, Values values) {

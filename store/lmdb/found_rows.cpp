@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/touch.h"
 
 namespace knit {
 
@@ -22,10 +23,6 @@ std::uint64_t hash_of(std::string_view key) { return ByteReader(key).u64(); }
 std::string_view value_at(std::uint64_t place) {
   return {reinterpret_cast<const char*>(place >> 16), static_cast<std::size_t>(place & 0xffff)};
 }
-
-// Reads a byte for the sake of its cache line. A prefetch instruction would not do: processors drop it
-// where the page's address is not known yet, which is most of the wait.
-void touch(const void* place) { static_cast<void>(*static_cast<const volatile char*>(place)); }
 
 }  // namespace
 
