@@ -46,6 +46,7 @@ class Pending {
   bool committing() const { return running_; }
   std::size_t bytes() const;  // Of both generations.
   JournalPosition committing_position() const { return committing_->position; }
+  std::size_t committing_rows() const { return committing_->of(Table::rows).size(); }
 
   // Hands what has grown to the ordered store, or what failed to be written before. Requires: not
   // committing().

@@ -109,6 +109,8 @@ class Journal {
   // Forgets what was appended and is not synced. Requires: a failure was reported by whoever drives it.
   virtual void discard_unsynced() = 0;
   virtual std::size_t bytes_waiting() const = 0;  // Appended and not synced yet.
+  virtual std::uint64_t bytes_on_disk() const { return 0; }
+  virtual std::uint64_t syncs() const { return 0; }  // Since the start.
 };
 
 }  // namespace knit

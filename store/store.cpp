@@ -47,19 +47,19 @@ Store::~Store() = default;
 
 Result<OpenRow> Store::read(std::string_view key) {
   auto row = open_row(string_row_key(key, hash_keys()));
-  if (row) row->key = key;
+  if (row) row->name = body_name(key);
   return row;
 }
 
 Result<OpenRow> Store::read_to_replace(std::string_view key, Values values) {
   auto row = open_row(string_row_key(key, hash_keys()), values);
   if (row) {
-    row->key = key;
+    row->name = body_name(key);
     return row;
   }
   if (row.error().code != ErrorCode::corrupt) return row;
   OpenRow blank;
-  blank.key = key;
+  blank.name = body_name(key);
   blank.row_key = string_row_key(key, hash_keys());
   if (damaged_.contains(blank.row_key)) return blank;
   return row;
@@ -161,14 +161,14 @@ Result<void> Store::write(OpenRow& row, Content content, std::string value, Expi
   const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
   const Dot dot = next_dot();
   row.row.write({dot, stamp, expiry, content, std::move(value)});
-  store_row(row, body_name(row.key), dot);
+  store_row(row, row.name, dot);
   return {};
 }
 
 Result<void> Store::raise_expiry(OpenRow& row, Expiry expiry, WallTime) {
   if (auto space = check_space(has_space()); !space) return space;
   row.row.raise_expiry(expiry);
-  store_row(row, body_name(row.key), next_dot());
+  store_row(row, row.name, next_dot());
   return {};
 }
 
@@ -186,7 +186,7 @@ Result<void> Store::add(OpenRow& row, const Decimal& amount, WallTime now) {
     case RegisterRow::Incremented::too_great:
       return fail(ErrorCode::bad_input, "the counter has seen too much");
   }
-  store_row(row, body_name(row.key), next_dot());
+  store_row(row, row.name, next_dot());
   return {};
 }
 
@@ -294,7 +294,7 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
   if (damaged && !damaged_.contains(row_key))
     return fail(ErrorCode::refused, "too many damaged rows to heal");
   if (damaged)
-    mine = OpenRow{.key = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
+    mine = OpenRow{.name = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
   if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) return false;
@@ -389,6 +389,8 @@ bool Store::start_commit() {
 Store::CommitOutcome Store::on_committed(const Result<void>& result) {
   if (result) {
     journal_.on_committed(pending_.committing_position());
+    ++commits_.count;
+    commits_.rows += pending_.committing_rows();
     pending_.finish_commit();
     refresh_space();
     return CommitOutcome::committed;

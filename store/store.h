@@ -47,7 +47,7 @@ struct StoreOptions {
 
 // A row taken out to be looked at or written. Rows that do not exist are empty.
 struct OpenRow {
-  std::string key;
+  std::string name;  // Of the key, if the row key does not hold it: see body_name().
   std::string row_key;
   RegisterRow row;
   JournalPosition seen;           // What is shown of it may leave the node once this is synced.
@@ -164,6 +164,13 @@ class Store final : public Replica {
   // Asks how much room there is; local writes are refused below the reserve. To be called about once a
   // second.
   void refresh_space();
+  struct Commits {
+    std::uint64_t count{};
+    std::uint64_t rows{};
+  };
+  const Commits& commits() const { return commits_; }  // Since the start.
+  std::uint64_t journal_syncs() const { return journal_.syncs(); }
+  std::uint64_t journal_bytes() const { return journal_.bytes_on_disk(); }
   bool has_space() const;
   // Whether there is room for what is not a client's new value: deletes, clears, what peers send.
   bool has_reserve() const;
@@ -238,7 +245,8 @@ class Store final : public Replica {
   std::string sweep_from_;
   JournalPosition cleared_at_;  // Of the last clear: until it is swept, every read has seen it.
   JournalPosition position_;
-  bool dirty_ = false;      // Clock, stamp or counts changed since the last commit began.
+  bool dirty_ = false;  // Clock, stamp or counts changed since the last commit began.
+  Commits commits_;
   bool postponed_ = false;  // A batch waits for room.
   bool is_new_ = false;
   bool took_fresh_actor_ = false;

@@ -132,6 +132,10 @@ std::string persistence_section(ServerState& server) {
       .add("aof_last_bgrewrite_status", "ok")
       .add("aof_last_write_status", status)
       .add("knit_pending_bytes", store.pending_bytes())
+      .add("knit_commits", store.commits().count)
+      .add("knit_committed_rows", store.commits().rows)
+      .add("knit_journal_bytes", store.journal_bytes())
+      .add("knit_journal_syncs", store.journal_syncs())
       .add("knit_bytes_on_disk", store.bytes_on_disk())
       .add("knit_has_space", store.has_space() ? 1 : 0)
       .text();

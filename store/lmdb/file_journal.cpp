@@ -114,6 +114,7 @@ Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, Journal
                                                FunctionRef<Result<void>(const JournalRecord&)> visit) {
   const auto mapped = MappedSegment::open(path_of(file.generation));
   if (!mapped) return tl::unexpected(mapped.error());
+  if (!thread_.joinable()) bytes_on_disk_ += mapped->bytes().size();
   file.bytes = mapped->bytes().size();
   const auto header = SegmentHeader::decode(mapped->bytes());
   if (!header) {

@@ -64,8 +64,8 @@ class FileJournal final : public Journal {
   // What went wrong, once; nothing is written from then on until discard_unsynced(). disk_full: that is
   // all there is to do. io: the owner should end the process.
   std::optional<Error> take_failure();
-  std::uint64_t bytes_on_disk() const { return bytes_on_disk_.load(std::memory_order_relaxed); }
-  std::uint64_t syncs() const { return syncs_.load(std::memory_order_relaxed); }
+  std::uint64_t bytes_on_disk() const override { return bytes_on_disk_.load(std::memory_order_relaxed); }
+  std::uint64_t syncs() const override { return syncs_.load(std::memory_order_relaxed); }
 
  private:
   struct File {
