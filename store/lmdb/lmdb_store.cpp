@@ -24,6 +24,31 @@ int seek(MDB_cursor* cursor, std::string_view from, MDB_val& key, MDB_val& value
   return mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
 }
 
+// Rows lie in a page in the order in which they came, so a walk in the order of keys waits for memory row by
+// row. Asked for together, the lines of a page come in little more time than one of them.
+class PageFetcher {
+ public:
+  void at(const void* row) {
+    const auto page = reinterpret_cast<std::uintptr_t>(row) / page_bytes;
+    if (page == page_) return;
+    // A short walk does not come to a second page, and needs little of its first.
+    if (page_ != 0) fetch(page);
+    page_ = page;
+  }
+
+ private:
+  static constexpr std::uintptr_t page_bytes = 4096;
+  static constexpr std::uintptr_t line_bytes = 64;
+
+  static void fetch(std::uintptr_t page) {
+    for (std::uintptr_t offset = 0; offset < page_bytes; offset += line_bytes) {
+      __builtin_prefetch(reinterpret_cast<const char*>(page * page_bytes + offset));
+    }
+  }
+
+  std::uintptr_t page_ = 0;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<LmdbStore>> LmdbStore::open(const LmdbOptions& options, std::function<void()> wake) {
@@ -122,8 +147,13 @@ Result<void> LmdbStore::scan(Table table, std::string_view from,
   ++scans_;
   MDB_val key{};
   MDB_val value{};
+  PageFetcher fetcher;
   int code = seek(raw, from, key, value);
-  while (code == 0 && visit(to_view(key), to_view(value))) code = mdb_cursor_get(raw, &key, &value, MDB_NEXT);
+  while (code == 0) {
+    fetcher.at(key.mv_data);
+    if (!visit(to_view(key), to_view(value))) break;
+    code = mdb_cursor_get(raw, &key, &value, MDB_NEXT);
+  }
   --scans_;
   if (code != 0 && code != MDB_NOTFOUND) return tl::unexpected(environment_.error(code, "mdb_cursor_get"));
   return {};
