@@ -21,6 +21,9 @@ constexpr std::size_t buffer_kept_bytes = 1 << 20;
 constexpr std::size_t spare_segments_min =
     1;  // Made at the start, so that the first change of files is quick.
 
+// Enough for most records; the file of one that is longer is simply read.
+constexpr std::size_t first_record_bytes = 16 << 10;
+
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   check(::getrandom(&seed, sizeof seed, 0) == sizeof seed, "the system gives random bytes");
@@ -92,8 +95,8 @@ Result<Journal::Tail> FileJournal::replay(NodeId owner, JournalPosition after,
   owner_ = owner;
   Tail tail = Tail::whole;
   JournalPosition expected = after;
-  for (File& file : files_) {
-    const auto replayed = replay_file(file, owner, expected, visit);
+  for (std::size_t i = first_needed(after); i < files_.size(); ++i) {
+    const auto replayed = replay_file(files_[i], owner, expected, visit);
     if (!replayed) return replayed;
     if (*replayed == Tail::uncertain) tail = Tail::uncertain;
   }
@@ -109,20 +112,48 @@ Result<Journal::Tail> FileJournal::replay(NodeId owner, JournalPosition after,
   return tail;
 }
 
+// Positions ascend from file to file: one that is followed by a record at or below the wanted ones has
+// nothing to say. Of most files of a journal this is true, and reading them would be most of a start.
+std::size_t FileJournal::first_needed(JournalPosition after) {
+  std::size_t needed = 0;
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    const auto first = first_position(files_[i]);
+    if (first && first->value <= after.value + 1) needed = i;
+  }
+  return needed;
+}
+
+// Of the first record of a file, if that is plain to see.
+std::optional<JournalPosition> FileJournal::first_position(File& file) const {
+  const auto segment = JournalSegment::open(path_of(file.generation));
+  if (!segment) return std::nullopt;
+  file.bytes = segment->bytes();
+  const auto bytes = segment->read(JournalSegment::header_block_bytes + first_record_bytes);
+  const auto header = bytes ? SegmentHeader::decode(*bytes) : tl::unexpected(bytes.error());
+  if (!header || header->generation != file.generation || bytes->size() <= JournalSegment::header_block_bytes)
+    return std::nullopt;
+  JournalFrames frames(std::string_view(*bytes).substr(JournalSegment::header_block_bytes), header->seed);
+  DecodedRecord first;
+  const auto payload = frames.next();
+  if (!payload || !decode_payload(*payload, first)) return std::nullopt;
+  return first.record.position;
+}
+
 // `expected` is the last position that was seen: the next record's must follow.
 Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, JournalPosition& expected,
                                                FunctionRef<Result<void>(const JournalRecord&)> visit) {
   const auto segment = JournalSegment::open(path_of(file.generation));
   if (!segment) return tl::unexpected(segment.error());
   file.bytes = segment->bytes();
+  const auto unused = segment->unused();
+  if (!unused) return tl::unexpected(unused.error());
+  if (*unused) return Tail::whole;
   const auto bytes = segment->read();
   if (!bytes) return tl::unexpected(bytes.error());
   const auto header = SegmentHeader::decode(*bytes);
   if (!header) {
     if (header.error().code != ErrorCode::corrupt) return tl::unexpected(header.error());
-    // All zeros: it was made and never used.
-    const bool used = bytes->find_first_not_of('\0') != std::string::npos;
-    return used ? Tail::uncertain : Tail::whole;
+    return Tail::uncertain;
   }
   if (header->generation != file.generation) return Tail::whole;
   if (header->owner != owner) {

@@ -18,6 +18,8 @@ namespace knit {
 
 namespace {
 
+constexpr std::size_t check_bytes = 64 << 10;
+
 constexpr std::string_view magic = "knitjrnl";
 constexpr std::size_t header_bytes = 48;
 constexpr std::size_t name_digits = 16;
@@ -166,19 +168,35 @@ Result<void> JournalSegment::append(std::string& frames) {
   return {};
 }
 
-Result<std::string> JournalSegment::read() const {
-  std::string bytes(bytes_, '\0');
+Result<std::size_t> JournalSegment::read(char* to, std::size_t count, std::size_t at) const {
   std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count =
-        ::pread(file_.number(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return tl::unexpected(system_error("read", "a journal segment"));
-    if (count == 0) break;
-    done += static_cast<std::size_t>(count);
+  while (done < count) {
+    const ssize_t got = ::pread(file_.number(), to + done, count - done, static_cast<off_t>(at + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return tl::unexpected(system_error("read", "a journal segment"));
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
   }
-  bytes.resize(done);
+  return done;
+}
+
+Result<std::string> JournalSegment::read(std::size_t bytes_most) const {
+  std::string bytes(std::min(bytes_, bytes_most), '\0');
+  const auto count = read(bytes.data(), bytes.size(), 0);
+  if (!count) return tl::unexpected(count.error());
+  bytes.resize(*count);
   return bytes;
+}
+
+Result<bool> JournalSegment::unused() const {
+  const std::string zeros(check_bytes, '\0');
+  std::string chunk(check_bytes, '\0');
+  for (std::size_t at = 0;; at += check_bytes) {
+    const auto count = read(chunk.data(), chunk.size(), at);
+    if (!count) return tl::unexpected(count.error());
+    if (std::memcmp(chunk.data(), zeros.data(), *count) != 0) return false;
+    if (*count < chunk.size()) return true;
+  }
 }
 
 Result<void> JournalSegment::write(std::string_view bytes, off_t at) {

@@ -59,12 +59,14 @@ class JournalSegment {
   // said before. Requires: frames.size() <= room(). `frames` is used up.
   Result<void> append(std::string& frames);
 
-  Result<std::string> read() const;  // All of it.
+  Result<std::string> read(std::size_t bytes_most = std::size_t{1} << 48) const;  // From the start.
+  Result<bool> unused() const;  // All zeros: it was made, and that is all.
   std::size_t bytes() const { return bytes_; }
   const SegmentHeader& header() const { return header_; }
 
  private:
   JournalSegment(FileDescriptor file, std::size_t bytes) : file_(std::move(file)), bytes_(bytes) {}
+  Result<std::size_t> read(char* to, std::size_t count, std::size_t at) const;  // Less only at the end.
   Result<void> write(std::string_view bytes, off_t at);
   Result<void> sync();
 
