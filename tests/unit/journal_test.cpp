@@ -201,6 +201,11 @@ TEST_CASE("damage in a file that the ordered store holds whole means nothing", "
   {
     Life(directory.path(), {}, {1}).write("bbbbbbbb");
   }
+  {
+    const Life whole(directory.path());
+    CHECK(whole.rows == Rows{"aaaaaaaa", "bbbbbbbb"});
+    CHECK(whole.tail == Journal::Tail::whole);
+  }
   const auto [path, at] = find_text(directory.path(), "aaaaaaaa");
   change(path, at, 1);
   {
