@@ -13,6 +13,11 @@ namespace {
 constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
 constexpr std::size_t damaged_keys_listed_max = 100;
 
+// A key that is damaged itself has no name but its bytes.
+std::string known_name(std::string_view row_key, std::string_view name_in_body) {
+  return std::string(parse_row_key(row_key) ? key_of(row_key, name_in_body) : row_key);
+}
+
 }  // namespace
 
 Result<void> Store::visit_records(Range range, std::string_view from_row_key, VisitRecord visit) const {
@@ -167,7 +172,7 @@ Result<void> Store::verify_leaf(Verification& verification) const {
         if (!body || record->digest != body->row.digest(row_key, hash_keys())) {
           ++verification.damaged_rows;
           if (verification.damaged_keys.size() < damaged_keys_listed_max) {
-            verification.damaged_keys.emplace_back(key_of(row_key, body ? body->name : std::string_view{}));
+            verification.damaged_keys.push_back(known_name(row_key, body ? body->name : std::string_view{}));
           }
           found_damage(row_key);
           return true;
