@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 
+#include <malloc.h>
 #include <sodium.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Millis space_interval{1000};
+constexpr unsigned quiet_checks_before_rest = 3;
 // Under async nobody waits for a sync, so it need not hurry; peers hear of a write that much later.
 constexpr Millis async_sync_interval{10};
 constexpr const char* undone_reply =
@@ -249,6 +251,7 @@ void Daemon::on_tick() {
   if (time.steady >= next_space_check_) {
     next_space_check_ = time.steady + space_interval;
     store_->refresh_space();
+    notice_rest();
   }
   Outbox out;
   node_->on_tick(time, out);
@@ -321,9 +324,27 @@ void Daemon::end_turn() {
   redis_->flush();
   transport_->end_turn();
   store_->end_reads();
+  if (memory_is_due_) give_back_memory();
   work_.turn(!stopping_ && node_->has_work());
   // What flush() answered may have been the last that was waited for; what it ran may have written.
   if (stopping_ && redis_->idle() && !store_->committing() && !store_->start_commit()) end_stop(0);
+}
+
+// When nothing was read or written for a few seconds, what a load has left in memory is given back, once.
+void Daemon::notice_rest() {
+  const std::uint64_t activity = disk_->activity();
+  const bool quiet = activity == activity_seen_ && !store_->has_uncommitted() && !node_->has_work();
+  activity_seen_ = activity;
+  quiet_checks_ = quiet ? quiet_checks_ + 1 : 0;
+  memory_is_due_ = quiet_checks_ == quiet_checks_before_rest;
+}
+
+// At the end of a turn: before, views of what was read may be about.
+void Daemon::give_back_memory() {
+  memory_is_due_ = false;
+  if (store_->committing()) return;
+  if (auto given = disk_->give_back_memory(); !given) end_broken(given.error());
+  ::malloc_trim(0);
 }
 
 void Daemon::begin_stop() {

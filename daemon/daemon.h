@@ -57,6 +57,8 @@ class Daemon {
   void undo(const Error& error);
   [[noreturn]] void end_broken(const Error& error);
   void end_turn();
+  void notice_rest();
+  void give_back_memory();
   void begin_stop();
   void end_stop(int status);
 
@@ -83,6 +85,9 @@ class Daemon {
   CommitPace commit_pace_;
   std::optional<Error> undo_waits_;  // For the commit that runs.
   Millis next_space_check_{};
+  std::uint64_t activity_seen_ = 0;  // Of the store, at the last check.
+  unsigned quiet_checks_ = 0;        // In which it had not moved.
+  bool memory_is_due_ = false;
   bool stopping_ = false;
   int status_ = 0;
 };

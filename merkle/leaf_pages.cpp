@@ -118,6 +118,7 @@ void LeafPages::append(const LeafEntry& leaf) {
   if (pages_.empty() || pages_.back().size() == Tree::page_leaves_max) {
     pages_.emplace_back();
     page_starts_.push_back(leaf.start);
+    pages_.back().leaves.reserve(Tree::page_leaves_max);  // A build fills it.
   }
   pages_.back().append(leaf);
   total_ += leaf.summary();

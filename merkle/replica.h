@@ -18,6 +18,7 @@ class Tree;
 
 // One row as it is shipped. Views are valid during the visit only.
 struct RowView {
+  Position position;  // That of row_key.
   std::string_view row_key;
   Uint128 digest{};
   std::string_view body;        // See crdt/row_body.h.

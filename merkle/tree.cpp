@@ -1,6 +1,7 @@
 #include "merkle/tree.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "base/check.h"
@@ -28,17 +29,25 @@ void sort_by_position(std::vector<PlacedDigest>& rows) {
   }
 }
 
+constexpr int position_bits = 128;
+
+int zeros_below(Uint128 number) {
+  const auto low = static_cast<std::uint64_t>(number);
+  return low != 0 ? std::countr_zero(low) : 64 + std::countr_zero(static_cast<std::uint64_t>(number >> 64));
+}
+
+// Requires: number is not 0.
+int highest_bit(Uint128 number) {
+  const auto high = static_cast<std::uint64_t>(number >> 64);
+  return high != 0 ? 127 - std::countl_zero(high) : 63 - std::countl_zero(static_cast<std::uint64_t>(number));
+}
+
 // The end of the largest aligned power-of-two range that starts at `start` and ends at or below
 // `limit`. Requires: start <= limit.
 Uint128 aligned_end(Uint128 start, Uint128 limit) {
-  Uint128 end = start;
-  Uint128 size_mask = 0;
-  while ((start & size_mask) == 0 && start + size_mask <= limit && start + size_mask >= start) {
-    end = start + size_mask;
-    if (size_mask == top) break;
-    size_mask = (size_mask << 1) | 1;
-  }
-  return end;
+  const Uint128 room = limit - start;  // Of positions behind the first.
+  const int bits = std::min(zeros_below(start), room == top ? position_bits : highest_bit(room + 1));
+  return start + (bits == position_bits ? top : (Uint128{1} << bits) - 1);
 }
 
 // Cuts rows into leaves, from left to right. Each is the largest aligned range that starts where the
@@ -93,7 +102,7 @@ struct ChunkReader {
   std::optional<Uint128> stopped_at;  // The position of the first row that was not taken.
 
   bool visit(const RowView& row) {
-    const Uint128 position = position_of(row.row_key).number();
+    const Uint128 position = row.position.number();
     if (visits_left == 0) {
       stopped_at = position;
       return false;
@@ -170,7 +179,7 @@ void Tree::State::split(LeafPages::Place place) {
   std::vector<PlacedDigest> found;
   Summary sum;
   const auto read = rows.visit_rows({Position::of(first), Position::of(last)}, {}, [&](const RowView& row) {
-    found.push_back({position_of(row.row_key).number(), row.digest});
+    found.push_back({row.position.number(), row.digest});
     sum += Summary{row.digest, 1};
     return true;
   });

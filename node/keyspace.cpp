@@ -216,7 +216,7 @@ Result<Keyspace::Page> Keyspace::scan(std::uint64_t cursor, std::size_t count, W
   std::size_t rows = 0;
   std::uint64_t hash = cursor;
   const auto visit = [&](const RowView& row) {
-    const std::uint64_t row_hash = position_of(row.row_key).key_hash;
+    const std::uint64_t row_hash = row.position.key_hash;
     // A cursor is a hash: rows that share one are shown together.
     if (rows >= count && row_hash != hash) {
       page.next = row_hash;

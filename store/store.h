@@ -202,7 +202,8 @@ class Store final : public Replica {
 
   Result<OpenRow> open_row(std::string row_key, Values values = Values::decoded);
   JournalPosition seen_in(Pending::Layer layer) const;
-  Result<void> visit_records(Range range, std::string_view from_row_key, Pending::Visit visit) const;
+  using VisitRecord = FunctionRef<bool(Position position, std::string_view row_key, std::string_view record)>;
+  Result<void> visit_records(Range range, std::string_view from_row_key, VisitRecord visit) const;
   std::optional<Uint128> digest_of(std::string_view row_key, const RegisterRow& row) const;
   Result<void> check_space(bool enough) const;
   Dot peek_dot() const;  // What next_dot() will issue.

@@ -13,9 +13,14 @@ namespace {
 constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
 constexpr std::size_t damaged_keys_listed_max = 100;
 
+// A key that is damaged itself has no name but its bytes.
+std::string known_name(std::string_view row_key, std::string_view name_in_body) {
+  return std::string(parse_row_key(row_key) ? key_of(row_key, name_in_body) : row_key);
+}
+
 }  // namespace
 
-Result<void> Store::visit_records(Range range, std::string_view from_row_key, Pending::Visit visit) const {
+Result<void> Store::visit_records(Range range, std::string_view from_row_key, VisitRecord visit) const {
   const std::string first = first_row_key_at(range.first);
   const std::string_view from = std::max(std::string_view(first), from_row_key);
   return pending_.scan(Table::rows, from, [&](std::string_view row_key, std::string_view record) {
@@ -25,33 +30,34 @@ Result<void> Store::visit_records(Range range, std::string_view from_row_key, Pe
       return true;
     }
     if (position->key_hash > range.last.key_hash) return false;
-    return range.contains(*position) ? visit(row_key, record) : true;
+    return range.contains(*position) ? visit(*position, row_key, record) : true;
   });
 }
 
 Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
                                FunctionRef<bool(const RowView&)> visit) const {
   std::string swept_body;
-  return visit_records(range, from_row_key, [&](std::string_view row_key, std::string_view bytes) {
-    const auto record = decode_record(row_key, bytes);
-    if (!record) {
-      found_damage(row_key);
-      return true;
-    }
-    RowView view{row_key, record->digest, record->body, record->shown_until};
-    if (!swept_) {
-      auto body = decode_body(record->body);
-      if (!body) return true;
-      const bool cleared = body->row.apply_clear(clear_);
-      const auto digest = digest_of(row_key, body->row);
-      if (!digest) return true;
-      if (cleared) {
-        swept_body = encode_body(body->name, body->row);
-        view = {row_key, *digest, swept_body, shown_until(body->row)};
-      }
-    }
-    return visit(view);
-  });
+  return visit_records(range, from_row_key,
+                       [&](Position position, std::string_view row_key, std::string_view bytes) {
+                         const auto record = decode_record(row_key, bytes);
+                         if (!record) {
+                           found_damage(row_key);
+                           return true;
+                         }
+                         RowView view{position, row_key, record->digest, record->body, record->shown_until};
+                         if (!swept_) {
+                           auto body = decode_body(record->body);
+                           if (!body) return true;
+                           const bool cleared = body->row.apply_clear(clear_);
+                           const auto digest = digest_of(row_key, body->row);
+                           if (!digest) return true;
+                           if (cleared) {
+                             swept_body = encode_body(body->name, body->row);
+                             view = {position, row_key, *digest, swept_body, shown_until(body->row)};
+                           }
+                         }
+                         return visit(view);
+                       });
 }
 
 // A row found damaged is no row: peers ship theirs. If the tree has counted it, it must be built anew.
@@ -158,22 +164,23 @@ Result<void> Store::verify_step(Verification& verification, std::size_t rows) co
 Result<void> Store::verify_leaf(Verification& verification) const {
   const Tree::Leaf leaf = tree_->leaf_at(*verification.next);
   Summary proven;
-  auto visited = visit_records(leaf.range, {}, [&](std::string_view row_key, std::string_view bytes) {
-    ++verification.rows;
-    const auto record = decode_record(row_key, bytes);
-    auto body = record ? decode_body(record->body) : tl::unexpected(record.error());
-    if (!body || record->digest != body->row.digest(row_key, hash_keys())) {
-      ++verification.damaged_rows;
-      if (verification.damaged_keys.size() < damaged_keys_listed_max) {
-        verification.damaged_keys.emplace_back(key_of(row_key, body ? body->name : std::string_view{}));
-      }
-      found_damage(row_key);
-      return true;
-    }
-    if (!swept_) body->row.apply_clear(clear_);
-    if (const auto digest = digest_of(row_key, body->row)) proven += {*digest, 1};
-    return true;
-  });
+  auto visited =
+      visit_records(leaf.range, {}, [&](Position, std::string_view row_key, std::string_view bytes) {
+        ++verification.rows;
+        const auto record = decode_record(row_key, bytes);
+        auto body = record ? decode_body(record->body) : tl::unexpected(record.error());
+        if (!body || record->digest != body->row.digest(row_key, hash_keys())) {
+          ++verification.damaged_rows;
+          if (verification.damaged_keys.size() < damaged_keys_listed_max) {
+            verification.damaged_keys.push_back(known_name(row_key, body ? body->name : std::string_view{}));
+          }
+          found_damage(row_key);
+          return true;
+        }
+        if (!swept_) body->row.apply_clear(clear_);
+        if (const auto digest = digest_of(row_key, body->row)) proven += {*digest, 1};
+        return true;
+      });
   if (!visited) return visited;
   if (proven != leaf.summary) ++verification.wrong_leaves;
   if (leaf.range.last == Range::all().last) {

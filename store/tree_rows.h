@@ -18,7 +18,7 @@ class Store::TreeRows final : public RowSource {
   Result<void> visit_rows(Range range, std::string_view from_row_key,
                           FunctionRef<bool(const RowView&)> visit) const override {
     return store_.visit_rows(range, from_row_key, [&](const RowView& row) {
-      if (counting) seen.emplace_back(position_of(row.row_key), row.shown_until);
+      if (counting) seen.emplace_back(row.position, row.shown_until);
       return visit(row);
     });
   }

@@ -21,6 +21,8 @@ constexpr std::size_t buffer_kept_bytes = 1 << 20;
 constexpr std::size_t spare_segments_min =
     1;  // Made at the start, so that the first change of files is quick.
 
+// Enough for most records; the file of one that is longer is simply read.
+
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   check(::getrandom(&seed, sizeof seed, 0) == sizeof seed, "the system gives random bytes");
@@ -74,7 +76,15 @@ Result<void> FileJournal::list_files() {
   if (directory == nullptr) return tl::unexpected(system_error("opendir", options_.directory));
   while (const dirent* entry = ::readdir(directory)) {
     const auto generation = segment_generation(entry->d_name);
-    if (generation) files_.push_back({*generation, 0, {}});
+    if (!generation) continue;
+    struct stat status{};
+    const std::string path = path_of(*generation);
+    if (::stat(path.c_str(), &status) != 0) {
+      ::closedir(directory);
+      return tl::unexpected(system_error("stat", path));
+    }
+    files_.push_back({*generation, static_cast<std::size_t>(status.st_size), {}});
+    bytes_on_disk_ += files_.back().bytes;
   }
   ::closedir(directory);
   std::sort(files_.begin(), files_.end(),
@@ -92,8 +102,8 @@ Result<Journal::Tail> FileJournal::replay(NodeId owner, JournalPosition after,
   owner_ = owner;
   Tail tail = Tail::whole;
   JournalPosition expected = after;
-  for (File& file : files_) {
-    const auto replayed = replay_file(file, owner, expected, visit);
+  for (std::size_t i = first_needed(after); i < files_.size(); ++i) {
+    const auto replayed = replay_file(files_[i], owner, expected, visit);
     if (!replayed) return replayed;
     if (*replayed == Tail::uncertain) tail = Tail::uncertain;
   }
@@ -109,13 +119,34 @@ Result<Journal::Tail> FileJournal::replay(NodeId owner, JournalPosition after,
   return tail;
 }
 
+// Positions ascend from file to file: one that is followed by a record at or below the wanted ones has
+// nothing to say. Of most files of a journal this is true, and reading them would be most of a start.
+std::size_t FileJournal::first_needed(JournalPosition after) {
+  std::size_t needed = 0;
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    const auto first = first_position(files_[i]);
+    if (first && first->value <= after.value + 1) needed = i;
+  }
+  return needed;
+}
+
+// Of the first record of a file, if that is plain to see.
+std::optional<JournalPosition> FileJournal::first_position(const File& file) const {
+  const auto mapped = MappedSegment::open(path_of(file.generation));
+  const auto header = mapped ? SegmentHeader::decode(mapped->bytes()) : tl::unexpected(mapped.error());
+  if (!header || header->generation != file.generation) return std::nullopt;
+  JournalFrames frames(mapped->frames(), header->seed);
+  DecodedRecord first;
+  const auto payload = frames.next();
+  if (!payload || !decode_payload(*payload, first)) return std::nullopt;
+  return first.record.position;
+}
+
 // `expected` is the last position that was seen: the next record's must follow.
 Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, JournalPosition& expected,
                                                FunctionRef<Result<void>(const JournalRecord&)> visit) {
   const auto mapped = MappedSegment::open(path_of(file.generation));
   if (!mapped) return tl::unexpected(mapped.error());
-  if (!thread_.joinable()) bytes_on_disk_ += mapped->bytes().size();
-  file.bytes = mapped->bytes().size();
   const auto header = SegmentHeader::decode(mapped->bytes());
   if (!header) {
     if (header.error().code != ErrorCode::corrupt) return tl::unexpected(header.error());

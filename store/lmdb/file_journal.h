@@ -77,6 +77,8 @@ class FileJournal final : public Journal {
   FileJournal(FileJournalOptions options, std::function<void()> wake);
   std::string path_of(std::uint64_t generation) const;
   Result<void> list_files();
+  std::size_t first_needed(JournalPosition after);
+  std::optional<JournalPosition> first_position(const File& file) const;
   Result<Tail> replay_file(File& file, NodeId owner, JournalPosition& expected,
                            FunctionRef<Result<void>(const JournalRecord&)> visit);
 

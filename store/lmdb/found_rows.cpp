@@ -12,7 +12,7 @@ namespace knit {
 
 namespace {
 
-constexpr unsigned bits_first = 8;
+constexpr unsigned bits_first = 9;
 constexpr unsigned bits_step = 2;
 constexpr std::size_t hash_bytes = 8;
 constexpr std::size_t value_bytes_max = 0xffff;
@@ -34,6 +34,11 @@ void FoundRows::see(std::uint64_t snapshot) {
   if (generation_ != 0) return;
   generation_ = 1;  // All numbers were used: the slots of old would come to life again.
   buckets_.reset();
+}
+
+void FoundRows::give_back_memory() {
+  buckets_.reset();
+  added_ = added_since_growth_ = 0;
 }
 
 // Fresh memory is zero, and takes none until it is written.

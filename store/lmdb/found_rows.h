@@ -35,6 +35,8 @@ class FoundRows {
   // their memory at once, where each find() would wait for its own.
   void expect(std::span<const std::uint64_t> hashes) const;
 
+  void give_back_memory();  // And forgets all.
+
   std::size_t slots() const { return buckets_ ? std::size_t{1} << (bits_ + 2) : 0; }
 
  private:

@@ -19,6 +19,7 @@ namespace knit {
 
 namespace {
 
+
 constexpr std::string_view magic = "knitjrnl";
 constexpr std::size_t header_bytes = 48;
 constexpr std::size_t name_digits = 16;

@@ -67,6 +67,7 @@ class JournalSegment {
 
  private:
   JournalSegment(FileDescriptor file, std::size_t bytes) : file_(std::move(file)), bytes_(bytes) {}
+  Result<std::size_t> read(char* to, std::size_t count, std::size_t at) const;  // Less only at the end.
   Result<void> write(std::string_view bytes, off_t at);
   Result<void> sync();
 

@@ -56,21 +56,33 @@ class LmdbStore final : public OrderedStore {
   // file. Costs a system call.
   std::uint64_t bytes_free() const override;
 
+  // Rises with each lookup and each commit: whether the store is at rest.
+  std::uint64_t activity() const { return activity_; }
+  // Lets go of what the work so far has left in memory, and LMDB's pages above all: it keeps as many for its
+  // next transaction as its largest one has changed, until the environment is closed. So it is opened anew,
+  // if that is worth it. Later reads find the map cold. Requires: no commit runs, its result was taken, and
+  // no scan runs. Ends reads. On an error the store is unusable.
+  Result<void> give_back_memory();
+
   const std::string& directory() const { return directory_.path(); }
 
  private:
-  LmdbStore(DataDirectory directory, Environment environment, TxnHandle reader, std::function<void()> wake);
+  LmdbStore(LmdbOptions options, DataDirectory directory, Environment environment, TxnHandle reader,
+            std::function<void()> wake);
   Result<void> begin_reads();
   int find(Table table, std::string_view key, MDB_val& value);  // What LMDB answers.
   int find_row(std::string_view key, MDB_val& value);
   Result<void> write(const Batch& batch);
 
+  LmdbOptions options_;
   DataDirectory directory_;
   Environment environment_;
   TxnHandle reader_;  // Reset, not freed, between reads: it keeps its slot.
   bool reading_ = false;
   FoundRows found_rows_;
   unsigned scans_ = 0;  // Nested.
+  std::uint64_t activity_ = 0;
+  std::size_t changes_kept_ = 0;  // Of the largest batch that the environment has seen.
   std::atomic<std::uint64_t> bytes_reusable_;
   Committer committer_;  // Last: its thread uses the environment.
 };

@@ -45,7 +45,9 @@ class BenchReplica final : public Replica {
     const std::string first = std::max(first_row_key_at(range.first), std::string(from_row_key));
     auto row = std::lower_bound(rows_.begin(), rows_.end(), first, below);
     for (; row != rows_.end() && position_of(row->row_key) <= range.last; ++row) {
-      if (!visit({row->row_key, row->digest, building_ ? std::string_view{} : body(*row)})) break;
+      if (!visit({position_of(row->row_key), row->row_key, row->digest,
+                  building_ ? std::string_view{} : body(*row)}))
+        break;
     }
     return {};
   }

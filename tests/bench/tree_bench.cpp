@@ -50,7 +50,7 @@ class SortedRows final : public RowSource {
       const auto& rows = buckets_[bucket];
       for (auto row = place(rows, first); row != rows.end(); ++row) {
         if (ByteReader(row->row_key()).u64() > range.last.key_hash) return {};
-        if (!visit({row->row_key(), row->digest, {}})) return {};
+        if (!visit({position_of(row->row_key()), row->row_key(), row->digest, {}})) return {};
       }
     }
     return {};

@@ -72,7 +72,7 @@ TEST_CASE("a row that is added again takes no second place") {
   const std::string key = key_of_hash(1, "key");
   const std::string_view value = pages.put(key, "value");
   for (int i = 0; i < 100'000; i++) REQUIRE(rows.add(key, value));
-  CHECK(rows.slots() == 1024);
+  CHECK(rows.slots() == 2048);
   CHECK_FALSE(rows.wants_neighbours());
 }
 
@@ -112,6 +112,23 @@ TEST_CASE("rows push others out, grow their table, and are never taken for one a
     REQUIRE((again->data() == value.data()));
   }
   CHECK(found > 1000);
+}
+
+TEST_CASE("a table of found rows stops growing at its limit, and can be given back") {
+  Pages pages;
+  FoundRows rows;
+  std::mt19937_64 random(3);
+  const std::string_view value = pages.put("hashhashkey", "value");
+  char* const row = const_cast<char*>(value.data()) - 11;
+  for (std::size_t i = 0; i < 4 * FoundRows::slots_max; i++) {
+    const std::uint64_t hash = random();
+    std::memcpy(row, &hash, sizeof hash);
+    rows.add({row, 11}, value);
+  }
+  CHECK(rows.slots() == FoundRows::slots_max);
+  rows.give_back_memory();
+  CHECK(rows.slots() == 0);
+  CHECK_FALSE(rows.find(key_of_hash(1, "key")).has_value());
 }
 
 TEST_CASE("a row that was read is read anew after each commit", "[threads]") {

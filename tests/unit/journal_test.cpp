@@ -193,6 +193,40 @@ TEST_CASE("a flipped bit costs one record, makes the tail uncertain, and hides n
   }
 }
 
+TEST_CASE("damage in a file that the ordered store holds whole means nothing", "[threads]") {
+  const TemporaryDirectory directory;
+  {
+    Life(directory.path()).write("aaaaaaaa");
+  }
+  {
+    Life(directory.path(), {}, {1}).write("bbbbbbbb");
+  }
+  {
+    const Life whole(directory.path());
+    CHECK(whole.rows == Rows{"aaaaaaaa", "bbbbbbbb"});
+    CHECK(whole.tail == Journal::Tail::whole);
+  }
+  const auto [path, at] = find_text(directory.path(), "aaaaaaaa");
+  change(path, at, 1);
+  {
+    const Life needs_it(directory.path());
+    CHECK(needs_it.tail == Journal::Tail::uncertain);
+  }
+  const Life again(directory.path(), {}, {1});
+  CHECK(again.rows == Rows{"bbbbbbbb"});
+  CHECK(again.tail == Journal::Tail::whole);
+}
+
+TEST_CASE("a file that lost its header is no file that was never used", "[threads]") {
+  const TemporaryDirectory directory;
+  {
+    Life(directory.path()).write("aaaaaaaa");
+  }
+  const std::string path = find_text(directory.path(), "aaaaaaaa").first;
+  write_file(path, std::string(4096, '\0') + read_file(path).substr(4096));
+  CHECK(Life(directory.path()).tail == Journal::Tail::uncertain);
+}
+
 TEST_CASE("a flipped bit anywhere in a frame's header is noticed", "[threads]") {
   for (std::size_t back = 1; back <= journal_frame_header_bytes; ++back) {
     const TemporaryDirectory directory;

@@ -217,6 +217,27 @@ TEST_CASE("a store that is closed ends the commit it began, and opens with it", 
   CHECK(get(*store, "k", Table::meta) == "v");
 }
 
+TEST_CASE("a store that gave its memory back reads and commits as before", "[threads]") {
+  const TemporaryDirectory directory;
+  const auto store = open_store(directory.path());
+  Batch large;
+  for (int i = 0; i < 10'000; ++i)
+    large.of(Table::rows).put("row" + std::to_string(i), std::string(500, 'x'));
+  REQUIRE(commit(*store, large).has_value());
+  CHECK(get(*store, "row7").has_value());
+  const std::uint64_t activity = store->activity();
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(store->give_back_memory().has_value());
+    CHECK(store->activity() == activity + 2 * static_cast<unsigned>(round));
+    put(*store, "row7", std::to_string(round));
+    CHECK(get(*store, "row7") == std::to_string(round));
+  }
+  CHECK(get(*store, "row8") == std::string(500, 'x'));
+  CHECK(keys_from(*store, {}).size() == 10'000);
+  const auto second = LmdbStore::open({directory.path()}, [] {});
+  CHECK(second.error().code == ErrorCode::refused);
+}
+
 TEST_CASE("a second store on the same directory is refused", "[threads]") {
   const TemporaryDirectory directory;
   const auto first = open_store(directory.path());

@@ -39,7 +39,7 @@ class MapReplica final : public Replica {
       if (position.key_hash > range.last.key_hash) break;
       if (!range.contains(position)) continue;
       const std::string body = encode_body({}, row->second);
-      if (!visit({row->first, row->second.digest(row->first, keys_), body})) break;
+      if (!visit({position_of(row->first), row->first, row->second.digest(row->first, keys_), body})) break;
     }
     return {};
   }

@@ -22,7 +22,7 @@ class DigestRows final : public RowSource {
     for (auto row = rows.lower_bound(std::max(start, std::string(from_row_key))); row != rows.end(); ++row) {
       const Position position = position_of(row->first);
       if (position.key_hash > range.last.key_hash || (ordered && position > range.last)) break;
-      if (range.contains(position) && !visit({row->first, row->second, {}})) break;
+      if (range.contains(position) && !visit({position, row->first, row->second, {}})) break;
     }
     return {};
   }
