@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
+#include <cstring>
 #include <string>
 #include <vector>
 
