@@ -39,6 +39,7 @@ class VirtualDisk final : public OrderedStore {
   JournalPosition durable() const { return durable_; }
 
   bool full = false;
+  bool scans_fail = false;
   std::uint64_t bytes_left = ~std::uint64_t{0};
 
  private:
