@@ -166,7 +166,9 @@ Result<void> Store::verify_leaf(Verification& verification) const {
     if (!body || record->digest != body->row.digest(row_key, hash_keys())) {
       ++verification.damaged_rows;
       if (verification.damaged_keys.size() < damaged_keys_listed_max) {
-        verification.damaged_keys.emplace_back(key_of(row_key, body ? body->name : std::string_view{}));
+        const bool named = parse_row_key(row_key).has_value();
+        verification.damaged_keys.emplace_back(named ? key_of(row_key, body ? body->name : std::string_view{})
+                                                     : "(a row whose key is damaged)");
       }
       found_damage(row_key);
       return true;
