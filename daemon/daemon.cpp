@@ -303,7 +303,8 @@ void Daemon::on_journal() {
 
 // Nothing in this process may be trusted to be told to anybody.
 void Daemon::end_broken(const Error& error) {
-  log_error("the data directory cannot be written any more, ending: " + error.message);
+  const bool damaged = error.code == ErrorCode::corrupt;
+  log_error((damaged ? "ending: " : "the data directory cannot be written any more, ending: ") + error.message);
   std::_Exit(1);
 }
 
@@ -319,6 +320,7 @@ void Daemon::undo(const Error& error) {
 }
 
 void Daemon::end_turn() {
+  if (disk_->damage()) end_broken(*disk_->damage());
   journal_->flush();
   begin_commit();
   redis_->flush();

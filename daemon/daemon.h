@@ -33,7 +33,8 @@ class Daemon {
   ~Daemon();
 
   // Until SIGTERM or SIGINT. Answers the exit status: 0, or 1 if the stop took longer than stop_deadline.
-  // A disk that fails ends the process at once, with status 1: the supervisor restarts it.
+  // A disk that fails, or a database file that is found damaged, ends the process at once, with status 1: the
+  // supervisor restarts it.
   int run();
 
  private:

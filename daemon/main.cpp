@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "daemon/config.h"
+#include "daemon/crash_report.h"
 #include "daemon/daemon.h"
 #include "daemon/log.h"
 
@@ -13,7 +14,7 @@ constexpr int bad_usage = 2;
 constexpr const char* footer =
     "Exit status:\n"
     "  0  stopped by SIGTERM or SIGINT; --check found nothing wrong\n"
-    "  1  could not start (data directory, cluster key, address), or the disk failed\n"
+    "  1  could not start (data directory, cluster key, address), the disk failed, or the data is damaged\n"
     "  2  the command line or the config is wrong; each line says where and what was expected";
 
 struct Arguments {
@@ -52,6 +53,7 @@ int run(const Arguments& arguments) {
     return 0;
   }
   open_log(*config);
+  knit::report_crashes(config->node.data_directory);
   auto daemon = knit::Daemon::start(*config, KNIT_VERSION);
   if (!daemon) {
     std::fprintf(stderr, "knitd: %s\n", daemon.error().message.c_str());

@@ -201,12 +201,24 @@ class Node {
     Millis started{};
     Millis last_progress{};
   };
+  // What the digests of the two showed.
+  struct Sight {
+    Uint128 my_root{};
+    Uint128 peer_root{};
+    std::uint64_t my_clock{};
+    std::uint64_t peer_clock{};
+    bool operator==(const Sight&) const = default;
+  };
   struct Peer {
     Hello hello;
     std::optional<LinkId> link;
     std::optional<Status> status;  // The last one on this link.
     Millis status_at{};
     std::uint64_t unequal_statuses = 0;  // In a row, without an exchange.
+    Sight sight;                         // With the last status.
+    std::optional<Sight> tried;          // When the last session began,
+    Millis pause{};                      // and how long the next one waits if it changed nothing,
+    Millis paused_to{};                  // since it ended.
     bool equal = false;
     WallTime last_equal;
     WallTime since;  // Of being reachable or not.
@@ -258,7 +270,10 @@ class Node {
   void end_session(Peer& peer, std::string error, Now now, Outbox& out);
   void finish_job(Session& session, const ExchangeReport& report, Outbox& out);
   bool may_begin_session(const Peer& peer) const;
+  bool is_paused(const Peer& peer, Now now) const;
+  void note_try(Peer& peer) const;
   void schedule(Peer& peer, Now now, Outbox& out);
+  void resume_work(Now now);
   void start_waiting_jobs(Now now, Outbox& out);
   void scrub(Now now, Outbox& out);
   Result<JobId> start_exchange_job(std::string_view peer, bool only_compare, Now now, Outbox& out);
@@ -276,7 +291,9 @@ class Node {
   std::map<JobId, Job> jobs_;
   std::optional<VerifyJob> verify_;
   Scrub scrub_;
-  bool work_failed_ = false;  // Until the next tick: a failing disk must not spin the loop.
+  bool work_failed_ = false;  // A failing disk must not spin the loop:
+  Millis work_pause_{};       // it is tried again after this, which grows.
+  std::optional<Millis> work_resumes_;
   std::vector<ExchangeReport> reports_;
   std::uint64_t exchanges_ = 0;
   ExchangeStats totals_;

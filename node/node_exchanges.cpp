@@ -10,6 +10,9 @@ namespace {
 constexpr std::size_t reports_max = 32;
 constexpr std::size_t jobs_max = 1024;
 constexpr std::string_view busy = "busy";
+constexpr int pause_statuses_max = 64;
+constexpr Millis work_pause_min{1000};
+constexpr Millis work_pause_max{60'000};
 
 void add(ExchangeStats& sum, const ExchangeStats& more) {
   sum.messages_sent += more.messages_sent;
@@ -42,6 +45,19 @@ bool Node::may_begin_session(const Peer& peer) const {
          static_cast<std::size_t>(running) < options_.exchange_sessions_max;
 }
 
+// What a session cannot mend (a damaged row that no reachable peer has) the next one cannot either: while the
+// digests stay as they are, sessions come ever more slowly.
+bool Node::is_paused(const Peer& peer, Now now) const {
+  return peer.tried == peer.sight && now.steady < peer.paused_to;
+}
+
+void Node::note_try(Peer& peer) const {
+  const Millis longest = pause_statuses_max * options_.status_interval;
+  const bool again = peer.tried == peer.sight;
+  peer.pause = again ? std::min(2 * peer.pause, longest) : options_.status_interval;
+  peer.tried = peer.sight;
+}
+
 void Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out) {
   ExchangeOptions options;
   options.only_compare = only_compare;
@@ -53,6 +69,7 @@ void Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job
   session.started = session.last_progress = now.steady;
   peer.scheduled_due = false;
   peer.unequal_statuses = 0;
+  note_try(peer);
   const std::string opening = session.exchange->open(now.wall);
   const std::uint64_t id = session.id;
   peer.session = std::move(session);
@@ -73,6 +90,7 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
   session.started = session.last_progress = now.steady;
   peer.session = std::move(session);
   peer.unequal_statuses = 0;
+  note_try(peer);
   feed_session(peer, open.payload, now, out);
 }
 
@@ -119,6 +137,7 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
   if (!peer.session) return;
   Session session = std::move(*peer.session);
   peer.session.reset();
+  peer.paused_to = now.steady + peer.pause;
   ExchangeReport report;
   report.peer = peer.hello.node;
   report.peer_name = peer.hello.name;
@@ -245,6 +264,17 @@ void Node::scrub(Now now, Outbox& out) {
   }
 }
 
+void Node::resume_work(Now now) {
+  if (!work_failed_) return;
+  if (!work_resumes_) {
+    work_pause_ = std::clamp(2 * work_pause_, work_pause_min, work_pause_max);
+    work_resumes_ = now.steady + work_pause_;
+  }
+  if (now.steady < *work_resumes_) return;
+  work_resumes_.reset();
+  work_failed_ = false;
+}
+
 void Node::work(Outbox& out) {
   Result<void> worked;
   if (store_.has_work()) {
@@ -264,6 +294,7 @@ void Node::work(Outbox& out) {
     }
   }
   work_failed_ = !worked.has_value();
+  if (worked) work_pause_ = {};
 }
 
 }  // namespace knit

@@ -54,13 +54,14 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   const bool comparable = status.tree_complete && mine.tree_complete;
   peer.equal = comparable && status.root == mine.root;
   if (peer.equal) peer.last_equal = now.wall;
+  peer.sight = {mine.root, status.root, mine.clock_digest, status.clock_digest};
   const bool differs = comparable && (!peer.equal || status.clock_digest != mine.clock_digest);
   peer.unequal_statuses = differs ? peer.unequal_statuses + 1 : 0;
   if (store_.has_damage() &&
       std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; })) {
     store_.forget_damaged();
   }
-  if (!differs || !may_begin_session(peer)) return;
+  if (!differs || !may_begin_session(peer) || is_paused(peer, now)) return;
   // One of the two begins; the other only if that one does not seem to.
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
   if (mine_to_begin || peer.unequal_statuses > patience_statuses)
@@ -87,7 +88,7 @@ void Node::check_my_actor(const Status& status, Now now, Outbox& out) {
 }
 
 void Node::on_tick(Now now, Outbox& out) {
-  work_failed_ = false;
+  resume_work(now);
   std::vector<LinkId> silent;
   for (const auto& [id, link] : links_) {
     const bool is_silent = now.steady - link.last_heard > options_.peer_timeout;

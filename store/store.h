@@ -190,6 +190,9 @@ class Store final : public Replica {
   Result<bool> load_identity();  // False if there is none: a new data set.
   Result<void> load_state();
   Result<std::optional<std::string_view>> get_meta(std::string_view name) const;
+  Result<std::string_view> require_meta(std::string_view name) const;
+  Result<void> check_meta_names() const;
+  Result<bool> holds_anything() const;
   void put_meta();
   void put_identity();
   void put_clear();
@@ -214,7 +217,8 @@ class Store final : public Replica {
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
   void put_log(Dot dot, std::string_view row_key);
   void trim_log();
-  void put_journaled_meta(std::string_view name, std::string value);
+  void put_sealed(std::string_view name, std::string_view value);
+  void put_journaled_meta(std::string_view name, std::string_view value);
   bool has_room_for(std::uint64_t reserve) const;
   void found_damage(std::string_view row_key) const;
 

@@ -1,4 +1,5 @@
-// What the store keeps of itself beside the rows: identity, clock, stamp, counts, clear.
+// What the store keeps of itself beside the rows: identity, clock, stamp, counts, clear. LMDB and the journal
+// hold each of these sealed: a checksum, and then the value.
 #include <algorithm>
 
 #include "base/check.h"
@@ -20,10 +21,26 @@ std::uint64_t fingerprint(const HashKeys& keys) {
   return siphash64("knit position key", keys.position) ^ siphash64("knit digest key", keys.digest);
 }
 
-tl::unexpected<Error> unreadable(std::string_view name) {
+bool is_name(std::string_view text) {
+  return text == identity_name || text == clock_name || text == state_name || text == clear_name;
+}
+
+std::uint64_t seal_of(std::string_view name, std::string_view value) {
+  return checksum(value, checksum(name));
+}
+
+std::string sealed(std::string_view name, std::string_view value) {
+  std::string bytes;
+  ByteWriter out(bytes);
+  out.u64(seal_of(name, value));
+  out.raw(value);
+  return bytes;
+}
+
+tl::unexpected<Error> is_damaged(std::string_view name) {
   return fail(ErrorCode::corrupt,
               "the data directory's " + std::string(name) +
-                  " cannot be read; move the directory away and let the peers fill a new one");
+                  " is damaged; move the directory away and let the peers fill a new one");
 }
 
 }  // namespace
@@ -38,12 +55,48 @@ Result<std::unique_ptr<Store>> Store::open(OrderedStore& disk, Journal& journal,
 }
 
 Result<std::optional<std::string_view>> Store::get_meta(std::string_view name) const {
-  auto found = pending_.get(Table::meta, name);
+  const auto found = pending_.get(Table::meta, name);
   if (!found) return tl::unexpected(found.error());
-  return found->value;
+  if (!found->value) return std::nullopt;
+  ByteReader in(*found->value);
+  const std::uint64_t seal = in.u64();
+  const std::string_view value = in.raw(in.left());
+  if (!in.ok() || seal != seal_of(name, value)) return is_damaged(name);
+  return value;
+}
+
+Result<std::string_view> Store::require_meta(std::string_view name) const {
+  const auto value = get_meta(name);
+  if (!value) return tl::unexpected(value.error());
+  if (!*value) return is_damaged(name);
+  return **value;
+}
+
+// A name that was hit looks like one entry that is missing and one that nobody knows.
+Result<void> Store::check_meta_names() const {
+  bool all_known = true;
+  auto scanned = pending_.scan(Table::meta, {}, [&](std::string_view name, std::string_view) {
+    return all_known = all_known && is_name(name);
+  });
+  if (scanned && !all_known) return is_damaged("list of its own records");
+  return scanned;
+}
+
+// Without an identity nothing else may be there either.
+Result<bool> Store::holds_anything() const {
+  bool found = false;
+  for (const Table table : {Table::rows, Table::log, Table::meta}) {
+    auto scanned = pending_.scan(table, {}, [&](std::string_view, std::string_view) {
+      found = true;
+      return false;
+    });
+    if (!scanned) return tl::unexpected(scanned.error());
+  }
+  return found;
 }
 
 Result<void> Store::load() {
+  if (auto checked = check_meta_names(); !checked) return checked;
   auto known = load_identity();
   if (!known) return tl::unexpected(known.error());
   clock_ = {};
@@ -63,7 +116,12 @@ Result<void> Store::load() {
 Result<bool> Store::load_identity() {
   const auto bytes = get_meta(identity_name);
   if (!bytes) return tl::unexpected(bytes.error());
-  if (!*bytes) return false;
+  if (!*bytes) {
+    const auto others = holds_anything();
+    if (!others) return others;
+    if (*others) return is_damaged(identity_name);
+    return false;
+  }
   ByteReader in(**bytes);
   const std::uint8_t version = in.u8();
   if (version > identity_version) {
@@ -74,7 +132,7 @@ Result<bool> Store::load_identity() {
   const std::string_view cluster_id = in.bytes();
   const std::string_view cluster_name = in.bytes();
   const std::uint64_t keys = in.u64();
-  if (!in.done()) return unreadable(identity_name);
+  if (!in.done()) return is_damaged(identity_name);
   if (cluster_id != options_.cluster.id) {
     return fail(ErrorCode::refused, "the data belongs to cluster \"" + std::string(cluster_name) +
                                         "\", the key file to another cluster, \"" + options_.cluster.name +
@@ -88,19 +146,19 @@ Result<bool> Store::load_identity() {
 }
 
 Result<void> Store::load_state() {
-  const auto clock = get_meta(clock_name);
+  const auto clock = require_meta(clock_name);
   if (!clock) return tl::unexpected(clock.error());
-  ByteReader clock_in(clock->value_or(std::string_view{}));
+  ByteReader clock_in(*clock);
   clock_ = Clock::decode(clock_in);
-  if (!clock_in.done()) return unreadable(clock_name);
+  if (!clock_in.done()) return is_damaged(clock_name);
 
-  const auto state = get_meta(state_name);
+  const auto state = require_meta(state_name);
   if (!state) return tl::unexpected(state.error());
-  ByteReader state_in(state->value_or(std::string_view{}));
+  ByteReader state_in(*state);
   hybrid_clock_ = HybridClock(options_.clock_max_ahead, {state_in.u64()});
   position_ = {state_in.u64()};
   census_ = KeyCensus(state_in.u64());
-  if (!state_in.done()) return unreadable(state_name);
+  if (!state_in.done()) return is_damaged(state_name);
   journal_.on_committed(position_);
   return load_clear();
 }
@@ -112,7 +170,7 @@ Result<void> Store::load_clear() {
   ByteReader clear_in(**clear);
   swept_ = clear_in.u8() != 0;
   clear_ = Clock::decode(clear_in);
-  if (!clear_in.done()) return unreadable(clear_name);
+  if (!clear_in.done()) return is_damaged(clear_name);
   return {};
 }
 
@@ -139,7 +197,7 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   if (!record.clock.empty()) {
     ByteReader in(record.clock);
     const Clock joined = Clock::decode(in);
-    if (!in.done()) return unreadable("journal");
+    if (!in.done()) return is_damaged("journal");
     if (record.clock_replaced) clock_ = {};
     clock_.join(joined);
   }
@@ -185,13 +243,13 @@ void Store::put_identity() {
   out.bytes(options_.cluster.id);
   out.bytes(options_.cluster.name);
   out.u64(fingerprint(hash_keys()));
-  put_journaled_meta(identity_name, std::move(bytes));
+  put_journaled_meta(identity_name, bytes);
 }
 
 void Store::put_clear() { put_journaled_meta(clear_name, encode_clear()); }
 
 // The journal need not hear of it: who reads the clear anew sweeps anew.
-void Store::put_swept() { pending_.put(Table::meta, clear_name, encode_clear()); }
+void Store::put_swept() { put_sealed(clear_name, encode_clear()); }
 
 std::string Store::encode_clear() const {
   std::string bytes;
@@ -201,24 +259,28 @@ std::string Store::encode_clear() const {
   return bytes;
 }
 
+void Store::put_sealed(std::string_view name, std::string_view value) {
+  pending_.put(Table::meta, name, sealed(name, value));
+}
+
 // Goes into the journal with the next record.
-void Store::put_journaled_meta(std::string_view name, std::string value) {
-  pending_.put(Table::meta, name, value);
+void Store::put_journaled_meta(std::string_view name, std::string_view value) {
   meta_name_ = name;
-  meta_value_ = std::move(value);
+  meta_value_ = sealed(name, value);
+  pending_.put(Table::meta, name, meta_value_);
 }
 
 void Store::put_meta() {
   std::string clock;
   ByteWriter clock_out(clock);
   clock_.encode(clock_out);
-  pending_.put(Table::meta, clock_name, clock);
+  put_sealed(clock_name, clock);
   std::string state;
   ByteWriter state_out(state);
   state_out.u64(hybrid_clock_.last().value);
   state_out.u64(position_.value);
   state_out.u64(census_.stored());
-  pending_.put(Table::meta, state_name, state);
+  put_sealed(state_name, state);
 }
 
 }  // namespace knit

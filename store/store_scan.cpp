@@ -133,8 +133,9 @@ Result<void> Store::sweep_step(std::size_t rows) {
 Result<void> Store::sweep_row(std::string row_key) {
   const auto stored = pending_.get(Table::rows, row_key);
   if (!stored) return tl::unexpected(stored.error());
-  const auto record = decode_record(row_key, stored->value.value());
-  auto body = decode_body(record->body);
+  const auto record = decode_record(row_key, stored->value.value_or(std::string_view{}));
+  auto body = record ? decode_body(record->body) : tl::unexpected(record.error());
+  if (!body) return {};  // The scan has just met it whole: it is damaged.
   body->row.apply_clear(clear_);
   const auto digest = digest_of(row_key, body->row);
   if (!digest) {

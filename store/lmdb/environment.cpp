@@ -7,10 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 
 #include "store/lmdb/file_descriptor.h"
+#include "store/lmdb/meta_pages.h"
 
 namespace knit {
 
@@ -39,12 +42,6 @@ std::optional<std::uint64_t> disk_bytes_free(MDB_env* env) {
   return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
-std::uint64_t page_bytes(MDB_env* env) {
-  MDB_stat stat{};
-  mdb_env_stat(env, &stat);
-  return stat.ms_psize;
-}
-
 MDB_envinfo information(MDB_env* env) {
   MDB_envinfo info{};
   mdb_env_info(env, &info);
@@ -59,28 +56,62 @@ ErrorCode meaning(int code, bool disk_full) {
     case EIO: return disk_full ? ErrorCode::disk_full : ErrorCode::io;
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-    case MDB_INVALID: return ErrorCode::corrupt;
+    case MDB_INVALID:
+    case MDB_NOTFOUND:      // What must be there,
+    case MDB_INCOMPATIBLE:  // or is of another kind;
+    case MDB_BAD_TXN:       // what follows one of these;
+    case MDB_CURSOR_FULL:   // and what a sound tree cannot lead to.
+    case MDB_PAGE_FULL: return ErrorCode::corrupt;
     case MDB_VERSION_MISMATCH: return ErrorCode::wrong_format;
     default: return ErrorCode::io;
   }
 }
 
-const char* advice(int code) {
+const char* advice(int code, std::string_view call) {
   switch (code) {
     case MDB_MAP_FULL: return "; raise map_bytes";
     case MDB_PANIC: return "; restart to go on";
-    case ENOMEM: return "; is the address space limited (ulimit -v)? lower map_bytes";
+    case ENOMEM:
+      return call == "mdb_env_open" ? "; is the address space limited (ulimit -v)? lower map_bytes" : "";
     default: return "";
   }
+}
+
+// The journal belongs to what the file holds, so the two go together.
+std::string damage_of(const std::string& directory, const std::string& seen) {
+  return "the database file " + directory + "/data.mdb is damaged (" + seen + "); move " + directory +
+         " away and let the peers fill a new one";
+}
+
+// LMDB met what cannot be, in a place from which it does not return.
+void end_damaged(MDB_env*, const char* text) {
+  std::fprintf(
+      stderr,
+      "knitd: the database file is damaged (%s); move the data directory away and let the peers fill "
+      "a new one\n",
+      text);
+  std::_Exit(1);
+}
+
+// All tables are made at once, so a file that has some and lacks one is damaged.
+int choose_table_flags(MDB_txn* txn, unsigned& flags) {
+  MDB_dbi table_of_tables = 0;
+  MDB_stat stat{};
+  if (const int code = mdb_dbi_open(txn, nullptr, 0, &table_of_tables); code != 0) return code;
+  if (const int code = mdb_stat(txn, table_of_tables, &stat); code != 0) return code;
+  flags = stat.ms_entries == 0 ? MDB_CREATE : 0;
+  return stat.ms_entries == 0 || stat.ms_entries == tables ? 0 : MDB_CORRUPTED;
 }
 
 int open_tables(MDB_env* env, std::array<MDB_dbi, tables>& opened) {
   MDB_txn* raw = nullptr;
   if (const int code = mdb_txn_begin(env, nullptr, 0, &raw); code != 0) return code;
   TxnHandle txn(raw);
+  unsigned flags = 0;
+  if (const int code = choose_table_flags(raw, flags); code != 0) return code;
   constexpr std::array<const char*, tables> names{"rows", "log", "meta"};
   for (std::size_t i = 0; i < tables; ++i) {
-    if (const int code = mdb_dbi_open(txn.get(), names[i], MDB_CREATE, &opened[i]); code != 0) return code;
+    if (const int code = mdb_dbi_open(txn.get(), names[i], flags, &opened[i]); code != 0) return code;
   }
   return mdb_txn_commit(txn.release());
 }
@@ -131,10 +162,19 @@ Result<Environment> Environment::open(const LmdbOptions& options) {
     return fail(ErrorCode::io, std::string("mdb_env_create: ") + mdb_strerror(code));
   }
   environment.env_.reset(raw);
+  environment.directory_ = options.directory;
+  mdb_env_set_assert(raw, end_damaged);
+  if (auto checked = check_meta_pages(options.directory + "/data.mdb", options.map_bytes); !checked) {
+    if (checked.error().code != ErrorCode::corrupt) return tl::unexpected(checked.error());
+    return fail(ErrorCode::corrupt, damage_of(options.directory, checked.error().message));
+  }
   const char* call = "";
   if (const int code = open_env(raw, options, call); code != 0) {
     return tl::unexpected(environment.error(code, call));
   }
+  MDB_stat stat{};
+  mdb_env_stat(raw, &stat);
+  environment.page_bytes_ = stat.ms_psize;
   if (const int code = open_tables(raw, environment.tables_); code != 0) {
     return tl::unexpected(environment.error(code, "mdb_dbi_open"));
   }
@@ -144,21 +184,25 @@ Result<Environment> Environment::open(const LmdbOptions& options) {
 Error Environment::error(int code, const char* call) const {
   const auto free = disk_bytes_free(env_.get());
   const bool disk_full = free && *free < nearly_full_bytes;
-  return {meaning(code, disk_full), std::string(call) + ": " + mdb_strerror(code) + advice(code)};
+  const std::string said = std::string(call) + ": " + mdb_strerror(code) + advice(code, call);
+  const ErrorCode means = meaning(code, disk_full);
+  return {means, means == ErrorCode::corrupt ? damage_of(directory_, said) : said};
 }
 
 Error Environment::commit_error(int code) const {
   MDB_txn* raw = nullptr;
   if (mdb_txn_begin(env_.get(), nullptr, MDB_RDONLY, &raw) == MDB_PANIC) {
     return {ErrorCode::io, std::string("mdb_txn_commit: writing the meta page failed: ") +
-                               mdb_strerror(code) + advice(MDB_PANIC)};
+                               mdb_strerror(code) + advice(MDB_PANIC, {})};
   }
   TxnHandle(raw).reset();
-  return error(code, "mdb_txn_commit");
+  // Pages are written where the free list says, and it said something that no file has.
+  const bool nowhere = code == EFBIG || code == EINVAL;
+  return error(nowhere ? MDB_CORRUPTED : code, "mdb_txn_commit");
 }
 
 std::uint64_t Environment::bytes_used() const {
-  return (information(env_.get()).me_last_pgno + 1) * page_bytes(env_.get());
+  return (information(env_.get()).me_last_pgno + 1) * page_bytes_;
 }
 
 std::uint64_t Environment::bytes_growable() const {
@@ -184,7 +228,7 @@ std::uint64_t Environment::count_bytes_reusable() const {
     std::memcpy(&count, value.mv_data, std::min(sizeof(count), value.mv_size));
     pages += count;
   }
-  return pages * page_bytes(env_.get());
+  return pages * page_bytes_;
 }
 
 }  // namespace knit

@@ -41,8 +41,10 @@ class Environment {
   MDB_env* get() const { return env_.get(); }
   MDB_dbi table(Table table) const { return tables_[static_cast<std::size_t>(table)]; }
 
-  // What a failed call of LMDB means. A full disk may show as EIO (a short write): without free
-  // space, EIO is reported as disk_full.
+  std::size_t page_bytes() const { return page_bytes_; }
+
+  // What a failed call of LMDB means. corrupt: the file is damaged, and no transaction may be trusted. A full
+  // disk may show as EIO (a short write): without free space, EIO is reported as disk_full.
   Error error(int code, const char* call) const;
   // As error(), for a failed commit: io if the environment is unusable from now on.
   Error commit_error(int code) const;
@@ -54,6 +56,8 @@ class Environment {
 
  private:
   EnvHandle env_;
+  std::string directory_;
+  std::size_t page_bytes_ = 4096;
   std::array<MDB_dbi, knit::tables> tables_{};
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "store/lmdb/batch_writer.h"
+#include "store/lmdb/ordered_walk.h"
 
 namespace knit {
 
@@ -13,17 +14,6 @@ namespace {
 
 constexpr unsigned neighbours = 32;                    // Rows found along with one that is looked up.
 constexpr std::size_t changes_worth_reopening = 2048;  // Each may have changed a page of its own: 8 MiB.
-
-// Places the cursor on the first key >= from. LMDB seeks no key above its limit, so such a key is
-// cut: an entry equal to the cut one is shorter than `from`, and thus before it.
-int seek(MDB_cursor* cursor, std::string_view from, MDB_val& key, MDB_val& value) {
-  if (from.empty()) return mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-  const std::string_view cut = from.substr(0, lmdb_key_bytes_max);
-  key = to_val(cut);
-  const int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-  if (code != 0 || cut.size() == from.size() || to_view(key) != cut) return code;
-  return mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-}
 
 // Rows lie in a page in the order in which they came, so a walk in the order of keys waits for memory row by
 // row. Asked for together, the lines of a page come in little more time than one of them.
@@ -86,10 +76,16 @@ LmdbStore::LmdbStore(LmdbOptions options, DataDirectory directory, Environment e
       bytes_reusable_(environment_.count_bytes_reusable()),
       committer_([this](const Batch& batch) { return write(batch); }, std::move(wake)) {}
 
+tl::unexpected<Error> LmdbStore::failure(int code, const char* call) {
+  Error error = environment_.error(code, call);
+  if (error.code == ErrorCode::corrupt && !damage_) damage_ = error;
+  return tl::unexpected<Error>(std::move(error));
+}
+
 Result<void> LmdbStore::begin_reads() {
   if (reading_) return {};
   if (const int code = mdb_txn_renew(reader_.get()); code != 0) {
-    return tl::unexpected(environment_.error(code, "mdb_txn_renew"));
+    return failure(code, "mdb_txn_renew");
   }
   reading_ = true;
   found_rows_.see(mdb_txn_id(reader_.get()));
@@ -112,7 +108,7 @@ Result<std::optional<std::string_view>> LmdbStore::get(Table table, std::string_
   MDB_val value{};
   const int code = table == Table::rows ? find_row(key, value) : find(table, key, value);
   if (code == MDB_NOTFOUND) return std::nullopt;
-  if (code != 0) return tl::unexpected(environment_.error(code, "mdb_get"));
+  if (code != 0) return failure(code, "mdb_get");
   return to_view(value);
 }
 
@@ -149,29 +145,25 @@ void LmdbStore::expect(std::span<const std::uint64_t> row_hashes) {
 Result<void> LmdbStore::scan(Table table, std::string_view from,
                              FunctionRef<bool(std::string_view key, std::string_view value)> visit) {
   if (auto begun = begin_reads(); !begun) return begun;
-  MDB_cursor* raw = nullptr;
-  if (const int code = mdb_cursor_open(reader_.get(), environment_.table(table), &raw); code != 0) {
-    return tl::unexpected(environment_.error(code, "mdb_cursor_open"));
-  }
-  const CursorHandle cursor(raw);
+  OrderedWalk walk(reader_.get(), environment_.table(table), environment_.page_bytes());
+  int code = walk.open();
+  if (code != 0) return failure(code, "mdb_cursor_open");
   ++scans_;
-  MDB_val key{};
-  MDB_val value{};
   PageFetcher fetcher;
-  int code = seek(raw, from, key, value);
+  code = walk.seek(from);
   while (code == 0) {
-    fetcher.at(key.mv_data);
-    if (!visit(to_view(key), to_view(value))) break;
-    code = mdb_cursor_get(raw, &key, &value, MDB_NEXT);
+    fetcher.at(walk.key().data());
+    if (!visit(walk.key(), walk.value())) break;
+    code = walk.next();
   }
   --scans_;
-  if (code != 0 && code != MDB_NOTFOUND) return tl::unexpected(environment_.error(code, "mdb_cursor_get"));
+  if (code != 0 && code != MDB_NOTFOUND) return failure(code, "mdb_cursor_get");
   return {};
 }
 
 Result<void> LmdbStore::write(const Batch& batch) {
   auto written = write_batch(environment_, batch);
-  bytes_reusable_ = environment_.count_bytes_reusable();
+  if (written) bytes_reusable_ = environment_.count_bytes_reusable();
   return written;
 }
 

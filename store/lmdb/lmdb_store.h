@@ -33,7 +33,7 @@ class LmdbStore final : public OrderedStore {
 
   // Not found for a key of 0 or more than 511 bytes. Errors: io, corrupt.
   Result<std::optional<std::string_view>> get(Table table, std::string_view key) override;
-  // `from` may have any length. Errors: io, corrupt.
+  // `from` may have any length. Proves the order of what it visits. Errors: io, corrupt.
   Result<void> scan(Table table, std::string_view from,
                     FunctionRef<bool(std::string_view key, std::string_view value)> visit) override;
   void expect(std::span<const std::uint64_t> row_hashes) override;
@@ -47,6 +47,10 @@ class LmdbStore final : public OrderedStore {
   std::optional<Result<void>> take_commit_result();
   // Blocks until no commit runs; for shutdown and tests. The result is still to be taken.
   void wait_for_commit();
+
+  // A read found that LMDB's pages are damaged. Nothing that was read since is to be believed, and nothing
+  // here can be mended: the process must end before it shows any of it. A commit that finds it says corrupt.
+  const std::optional<Error>& damage() const { return damage_; }
 
   // The file's pages up to the highest one in use, in bytes: free pages are included, as the file
   // never shrinks.
@@ -70,6 +74,7 @@ class LmdbStore final : public OrderedStore {
   LmdbStore(LmdbOptions options, DataDirectory directory, Environment environment, TxnHandle reader,
             std::function<void()> wake);
   Result<void> begin_reads();
+  tl::unexpected<Error> failure(int code, const char* call);
   int find(Table table, std::string_view key, MDB_val& value);  // What LMDB answers.
   int find_row(std::string_view key, MDB_val& value);
   Result<void> write(const Batch& batch);
@@ -79,6 +84,7 @@ class LmdbStore final : public OrderedStore {
   Environment environment_;
   TxnHandle reader_;  // Reset, not freed, between reads: it keeps its slot.
   bool reading_ = false;
+  std::optional<Error> damage_;
   FoundRows found_rows_;
   unsigned scans_ = 0;  // Nested.
   std::uint64_t activity_ = 0;

@@ -31,6 +31,8 @@ class DiskTest(unittest.TestCase):
             raise
         self.addCleanup(self.leave)
         self.alpha.config["store"]["disk_reserve_bytes"] = 1 << 20  # The smallest, so that a commit itself may meet the end.
+        # What waits for LMDB lies in the journal too: the disk is for the data.
+        self.alpha.config["store"].update(journal_segment_bytes=1 << 20, pending_bytes_max=4 << 20)
         self.cluster.start()
 
     def leave(self):

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import signal
 import unittest
 
 from harness import BUILD, CLIENT_PORT, PEER_PORT, Cluster, wait_until
@@ -80,6 +81,21 @@ class StartTest(unittest.TestCase):
                    "both say that the other belongs to another cluster")
         self.assertIsNone(self.beta.client().get("key"))
         self.assertFalse(any(peer["reachable"] for peer in self.alpha.status()["peers"]))
+
+
+class EndTest(unittest.TestCase):
+    def test_a_daemon_that_is_ended_for_its_memory_says_what_is_likely(self):
+        with Cluster("alpha") as cluster:
+            alpha = cluster.nodes[0]
+            for number in (signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT):
+                alpha.start()
+                before = len(alpha.log())
+                self.assertEqual(alpha.end(number), -number)
+                said = alpha.log()[before:]
+                self.assertIn("knitd: ended by SIG", said)
+                self.assertIn(f"database file {alpha.directory}/data.mdb", said)
+                self.assertEqual(said.count("\n"), 1)
+            alpha.start()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ Result<std::optional<std::string_view>> VirtualDisk::get(Table table, std::strin
 
 Result<void> VirtualDisk::scan(Table table, std::string_view from,
                                FunctionRef<bool(std::string_view key, std::string_view value)> visit) {
+  if (scans_fail) return fail(ErrorCode::io, "the virtual disk cannot be read");
   for (auto entry = of(table).lower_bound(from); entry != of(table).end(); ++entry) {
     if (!visit(entry->first, entry->second)) break;
   }

@@ -32,15 +32,17 @@ class VirtualDisk final : public OrderedStore {
   // Flips one byte of a stored row, or loses it: behind the store's back, between two boots.
   void damage_row(std::uint64_t random);
   void lose_row(std::uint64_t random);
+  // All there is of a table, to be damaged.
+  using Entries = std::map<std::string, std::string, std::less<>>;
+  Entries& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
 
   JournalPosition durable() const { return durable_; }
 
   bool full = false;
+  bool scans_fail = false;
   std::uint64_t bytes_left = ~std::uint64_t{0};
 
  private:
-  using Entries = std::map<std::string, std::string, std::less<>>;
-  Entries& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
   void apply();
 
   std::array<Entries, tables> tables_;

@@ -1,7 +1,9 @@
 #include "store/lmdb/lmdb_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -295,4 +297,157 @@ TEST_CASE("bytes on disk grow with the data, free bytes shrink, and deleted spac
   CHECK(store->bytes_free() <= free_before - (2 << 20));
   REQUIRE(commit(*store, BatchOf(Table::rows, {{"big", std::nullopt}})).has_value());
   CHECK(store->bytes_free() >= free_before - (1 << 16));
+}
+
+namespace {
+
+constexpr std::size_t page_size = 4096;
+
+template <class T>
+T number_at(const std::string& bytes, std::size_t at) {
+  T number{};
+  std::memcpy(&number, bytes.data() + at, sizeof number);
+  return number;
+}
+
+// Where the keys of inner pages lie: offset and size. An inner page has flag 1.
+std::vector<std::pair<std::size_t, std::size_t>> separators(const std::string& file) {
+  std::vector<std::pair<std::size_t, std::size_t>> found;
+  for (std::size_t page = 2 * page_size; page + page_size <= file.size(); page += page_size) {
+    if (number_at<std::uint16_t>(file, page + 10) != 1) continue;
+    const std::size_t end = number_at<std::uint16_t>(file, page + 12);
+    for (std::size_t slot = 18; slot < end; slot += 2) {  // The first key of an inner page is empty.
+      const std::size_t node = page + number_at<std::uint16_t>(file, page + slot);
+      found.emplace_back(node + 8, number_at<std::uint16_t>(file, node + 6));
+    }
+  }
+  return found;
+}
+
+std::string key_of(int number) {
+  std::string digits = std::to_string(number * 7919 % 10000);
+  return std::string(5 - digits.size(), '0') + digits + std::string(20, 'k');
+}
+
+constexpr int many = 2000;
+
+// A directory with `many` rows, written at once.
+void fill(const TemporaryDirectory& directory) {
+  const auto store = open_store(directory.path());
+  Batch batch;
+  for (int i = 0; i < many; ++i) batch.of(Table::rows).put(key_of(i), std::string(100, 'v'));
+  batch.of(Table::meta).put("name", "value");
+  REQUIRE(commit(*store, batch).has_value());
+}
+
+}  // namespace
+
+TEST_CASE("a scan finds inner pages that would lead a lookup astray") {
+  const TemporaryDirectory directory;
+  fill(directory);
+  const std::string sound = directory.read("data.mdb");
+  const auto keys = separators(sound);
+  REQUIRE(keys.size() > 30);
+  int found = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (std::size_t byte = 0; byte < keys[i].second; byte += 3) {
+      std::string damaged = sound;
+      damaged[keys[i].first + byte] ^= static_cast<char>(1 << i % 8);
+      directory.write("data.mdb", damaged);
+      const auto store = open_store(directory.path());
+      int visited = 0;
+      const auto scanned = store->scan(Table::rows, {}, [&](std::string_view, std::string_view) {
+        ++visited;
+        return true;
+      });
+      CHECK(store->damage().has_value() == !scanned.has_value());
+      if (!scanned) {
+        ++found;
+        CHECK(scanned.error().code == ErrorCode::corrupt);
+        CHECK(scanned.error().message.find("move " + directory.path() + " away") != std::string::npos);
+        continue;
+      }
+      CHECK(visited == many);
+      for (int row = 0; row < many; ++row) CHECK(get(*store, key_of(row)).has_value());
+    }
+  }
+  CHECK(found > 30);
+}
+
+TEST_CASE("a scan from anywhere begins where it should, or says that it cannot") {
+  const TemporaryDirectory directory;
+  fill(directory);
+  const std::string sound = directory.read("data.mdb");
+  std::vector<std::string> all;
+  for (int i = 0; i < many; ++i) all.push_back(key_of(i));
+  std::sort(all.begin(), all.end());
+  int found = 0;
+  for (const auto& [offset, size] : separators(sound)) {
+    std::string damaged = sound;
+    damaged[offset + 2] ^= 1;
+    directory.write("data.mdb", damaged);
+    const auto store = open_store(directory.path());
+    for (std::size_t i = 0; i < all.size(); i += 3) {
+      std::string first;
+      const auto scanned = store->scan(Table::rows, all[i], [&](std::string_view key, std::string_view) {
+        first = key;
+        return false;
+      });
+      if (scanned) CHECK(first == all[i]);
+      if (!scanned) ++found;
+    }
+  }
+  CHECK(found > 30);
+}
+
+TEST_CASE("first pages that LMDB would believe and that are wrong are found before it does") {
+  const TemporaryDirectory directory;
+  fill(directory);
+  {
+    const auto again = open_store(directory.path());
+  }
+  const std::string sound = directory.read("data.mdb");
+  const std::size_t newest =
+      number_at<std::uint64_t>(sound, 144) > number_at<std::uint64_t>(sound, page_size + 144) ? 0 : page_size;
+  const auto refused = [&](std::size_t at, unsigned bit) {
+    std::string damaged = sound;
+    damaged[at] ^= static_cast<char>(1 << bit);
+    directory.write("data.mdb", damaged);
+    LmdbOptions options;
+    options.directory = directory.path();
+    options.map_bytes = map_bytes;
+    const auto store = LmdbStore::open(options, [] {});
+    return !store && store.error().code == ErrorCode::corrupt &&
+           store.error().message.find("data.mdb is damaged") != std::string::npos;
+  };
+  for (const std::size_t page : {std::size_t{0}, page_size}) {
+    for (std::size_t byte = 144; byte < 152; ++byte) CHECK(refused(page + byte, byte % 8));  // Transaction.
+    CHECK(refused(page, 3));                                                                 // Page number.
+    CHECK(refused(page + 16, 0));                                                            // Magic number.
+    CHECK(refused(page + 40, 5));  // Bytes of a page.
+  }
+  CHECK(refused(newest + 136 + 4, 2));  // Last page.
+  CHECK(refused(newest + 128 + 3, 1));  // Root of the tree of tables.
+  directory.write("data.mdb", sound);
+  CHECK(get(*open_store(directory.path()), key_of(1)).has_value());
+}
+
+TEST_CASE("a table whose name is damaged is not made anew") {
+  const TemporaryDirectory directory;
+  fill(directory);
+  std::string bytes = directory.read("data.mdb");
+  std::size_t named = 0;
+  for (std::size_t at = bytes.find("rows", 2 * page_size); at != std::string::npos;
+       at = bytes.find("rows", at)) {
+    bytes[at] = 'x';
+    ++named;
+  }
+  REQUIRE(named > 0);
+  directory.write("data.mdb", bytes);
+  LmdbOptions options;
+  options.directory = directory.path();
+  options.map_bytes = map_bytes;
+  const auto store = LmdbStore::open(options, [] {});
+  REQUIRE(!store);
+  CHECK(store.error().code == ErrorCode::corrupt);
 }

@@ -343,3 +343,79 @@ TEST_CASE("a verification tells how many rows were proven") {
   CHECK(pair.a.jobs[0].verification->rows == 100);
   CHECK(pair.a.jobs[0].verification->wrong_leaves == 0);
 }
+
+TEST_CASE("exchanges that change nothing become rare, and news is exchanged at once all the same") {
+  Pair pair;
+  Member c(3, "c");
+  for (int i = 0; i < 5; ++i) pair.b.host.set("key" + std::to_string(i), "v");
+  pair.b.host.commit();
+  pair.b.host.disk.damage_row(2);
+  CHECK_FALSE(pair.b.host.proven());
+  pair.b.host.work();
+  REQUIRE(pair.b.host.store->has_damage());
+  // b has met c, which is gone: it cannot know that nobody has the damaged row, so a may not join its clock.
+  pair.link({9}, c, pair.b);
+  while (pair.deliver(c, pair.b)) {
+  }
+  Outbox out;
+  pair.b.node->on_link_down({9}, pair.now(), out);
+  pair.b.take(out);
+  pair.b.sent.clear();
+
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  const auto exchanges = [&] { return pair.a.node->status(pair.now()).exchanges; };
+  const std::uint64_t first = exchanges();
+  pair.run(300);
+  const std::uint64_t minute = exchanges();
+  CHECK(minute - first < 12);
+  pair.run(3000);
+  CHECK(exchanges() - minute < 30);
+  CHECK(exchanges() > minute);
+  pair.a.host.set("news", "from a");
+  pair.run(6);
+  CHECK(pair.b.host.get("news") == "from a");
+  pair.b.host.set("news", "from b");
+  pair.run(6);
+  CHECK(pair.a.host.get("news") == "from b");
+}
+
+TEST_CASE("work that fails is tried again, ever more slowly") {
+  Pair pair;
+  pair.a.host.set("k", "v");
+  pair.a.host.commit();
+  pair.a.host.disk.scans_fail = true;
+  pair.a.host.store->distrust_tree();
+  pair.run(3000);
+  const auto failures = std::count_if(pair.a.notices.begin(), pair.a.notices.end(), [](const auto& notice) {
+    return notice.find("background work failed") != std::string::npos;
+  });
+  CHECK(failures > 5);
+  CHECK(failures < 20);
+  pair.a.host.disk.scans_fail = false;
+  pair.run(600);
+  CHECK_FALSE(pair.a.host.store->has_work());
+}
+
+TEST_CASE("a row that lies under a key which is not its own is healed and forgotten, whatever was hit") {
+  for (std::size_t byte = 0; byte < 15; ++byte) {
+    Pair pair;
+    for (int i = 0; i < 9; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+    pair.link({1}, pair.a, pair.b);
+    pair.run(10);
+    pair.b.host.commit();
+    REQUIRE(pair.equal());
+    auto& rows = pair.b.host.disk.of(Table::rows);
+    auto hit = rows.extract(std::next(rows.begin(), 4));
+    REQUIRE(hit.key().size() == 15);
+    hit.key()[byte] ^= 2;
+    rows.insert(std::move(hit));
+    CHECK_FALSE(pair.b.host.proven());
+    pair.run(50);
+    CHECK(pair.b.host.proven());
+    CHECK(pair.equal());
+    CHECK_FALSE(pair.b.host.store->has_damage());
+    pair.b.host.commit();
+    CHECK(rows.size() == 9);
+  }
+}

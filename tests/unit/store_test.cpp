@@ -202,6 +202,45 @@ TEST_CASE("a row of a peer must be one that this cluster's keys name") {
   CHECK(b.store->merge_row(clear_row_key(), body, now).error().code == ErrorCode::bad_input);
 }
 
+TEST_CASE("a store does not start with what it keeps of itself damaged, and says so") {
+  Host host(1);
+  host.set("k", "v");
+  REQUIRE(host.store->clear_all(now));
+  host.set("k", "v");
+  host.commit();
+  host.store.reset();
+  const auto sound = host.disk.of(Table::meta);
+  auto& meta = host.disk.of(Table::meta);
+  const auto refusal = [&] {
+    const auto opened = Store::open(host.disk, host.journal, host.options);
+    return opened ? "" : opened.error().code == ErrorCode::corrupt ? opened.error().message : "another error";
+  };
+  CHECK(sound.size() == 4);
+  for (const auto& [name, value] : sound) {
+    const std::string said = "the data directory's " + name + " is damaged; ";
+    for (std::size_t bit = 0; bit < value.size() * 8; ++bit) {
+      meta.at(name)[bit / 8] ^= static_cast<char>(1 << bit % 8);
+      CHECK(refusal().starts_with(said));
+      meta.at(name) = value;
+    }
+    meta.at(name).clear();
+    CHECK(refusal().starts_with(said));
+    meta.erase(name);
+    meta.emplace(name + "x", value);  // As if its name was hit.
+    CHECK(refusal().starts_with("the data directory's "));
+    meta.erase(name + "x");
+    if (name != "clear") CHECK(refusal().starts_with(said));
+    meta = sound;
+  }
+  meta.at("clear") = meta.at("clock");
+  CHECK(refusal().starts_with("the data directory's clear is damaged; "));
+  meta.clear();
+  CHECK(refusal().starts_with("the data directory's identity is damaged; "));
+  meta = sound;
+  host.open();
+  CHECK(host.get("k") == "v");
+}
+
 TEST_CASE("a damaged row is found, stands outside the tree, and is replaced by a peer's") {
   Host a(1), b(2);
   for (int i = 0; i < 30; ++i) a.set("key" + std::to_string(i), "v");
@@ -343,10 +382,9 @@ TEST_CASE("data of another cluster, or of a newer version, is refused") {
   other.cluster.hash_keys.digest[3] = 9;
   CHECK(Store::open(host.disk, host.journal, other).error().code == ErrorCode::refused);
 
-  Batch newer;
-  newer.of(Table::meta).put("identity", "\x02");
-  host.disk.start_commit(newer);
-  REQUIRE(host.disk.finish_commit());
+  std::string newer;
+  ByteWriter(newer).u64(checksum("\x02", checksum("identity")));
+  host.disk.of(Table::meta).at("identity") = newer + "\x02";
   CHECK(Store::open(host.disk, host.journal, host.options).error().code == ErrorCode::wrong_format);
 }
 
