@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 #include <utility>
 
@@ -27,6 +28,11 @@ std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   check(::getrandom(&seed, sizeof seed, 0) == sizeof seed, "the system gives random bytes");
   return seed;
+}
+
+bool all_zeros(std::string_view bytes) {
+  return bytes.empty() ||
+         (bytes[0] == '\0' && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 // How many whole frames fit into `room` bytes, in bytes; and the position of the last of them.
@@ -150,9 +156,7 @@ Result<Journal::Tail> FileJournal::replay_file(File& file, NodeId owner, Journal
   const auto header = SegmentHeader::decode(mapped->bytes());
   if (!header) {
     if (header.error().code != ErrorCode::corrupt) return tl::unexpected(header.error());
-    // All zeros: it was made and never used.
-    const std::string_view block = mapped->bytes().substr(0, JournalSegment::header_block_bytes);
-    return block.find_first_not_of('\0') == std::string_view::npos ? Tail::whole : Tail::uncertain;
+    return all_zeros(mapped->bytes()) ? Tail::whole : Tail::uncertain;  // It was made and never used.
   }
   if (header->generation != file.generation) return Tail::whole;
   JournalFrames frames(mapped->frames(), header->seed);
