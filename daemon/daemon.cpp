@@ -304,7 +304,8 @@ void Daemon::on_journal() {
 // Nothing in this process may be trusted to be told to anybody.
 void Daemon::end_broken(const Error& error) {
   const bool damaged = error.code == ErrorCode::corrupt;
-  log_error((damaged ? "ending: " : "the data directory cannot be written any more, ending: ") + error.message);
+  log_error((damaged ? "ending: " : "the data directory cannot be written any more, ending: ") +
+            error.message);
   std::_Exit(1);
 }
 

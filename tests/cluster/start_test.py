@@ -6,7 +6,7 @@ import subprocess
 import signal
 import unittest
 
-from harness import BUILD, CLIENT_PORT, PEER_PORT, Cluster, wait_until
+from harness import BUILD, CLIENT_PORT, PEER_PORT, SLOWNESS, Cluster, wait_until
 
 
 class StartTest(unittest.TestCase):
@@ -84,6 +84,7 @@ class StartTest(unittest.TestCase):
 
 
 class EndTest(unittest.TestCase):
+    @unittest.skipIf(SLOWNESS > 1, "sanitizers have handlers of their own")
     def test_a_daemon_that_is_ended_for_its_memory_says_what_is_likely(self):
         with Cluster("alpha") as cluster:
             alpha = cluster.nodes[0]
