@@ -6,10 +6,14 @@
 
 namespace knit {
 
-// From `huge_bytes` on memory is mapped, aligned, and given back to the system at once; what is smaller
-// comes from the heap. Thread safe.
+constexpr std::size_t huge_bytes = std::size_t{2} << 20;
+constexpr std::size_t huge_bytes_kept = std::size_t{128} << 20;
+
+// From `huge_bytes` on memory is mapped and aligned; what is smaller comes from the heap. What is given back
+// is kept, up to `huge_bytes_kept`, because the system would have to clear it anew. Thread safe.
 std::pmr::memory_resource& huge_memory();
 
-constexpr std::size_t huge_bytes = std::size_t{2} << 20;
+// Gives the system what is kept.
+void release_huge_memory();
 
 }  // namespace knit

@@ -16,7 +16,7 @@ namespace knit {
 // A value. Times are steady ones.
 class CommitPace {
  public:
-  static constexpr Millis rest_max{1000};
+  static constexpr Millis rest_max{5000};
   static constexpr int rest_factor = 4;
 
   // `bytes_max`: of what may be pending. Above half of it there is no rest.
