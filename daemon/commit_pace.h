@@ -2,8 +2,8 @@
 //
 // At rest what is written shall lie in the ordered store within milliseconds: it begins at once. Under load
 // batches shall grow: a row costs the less the more of them are written together, in order, and what is
-// overwritten meanwhile costs nothing. So the committer rests four times as long as it worked, a second at
-// most.
+// overwritten meanwhile costs nothing. So the committer rests four times as long as it worked, five
+// seconds at most.
 #pragma once
 
 #include <algorithm>
