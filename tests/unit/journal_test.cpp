@@ -182,12 +182,12 @@ TEST_CASE("a flipped bit costs one record, makes the tail uncertain, and hides n
   for (const int bit : {0, 3, 7}) {
     const TemporaryDirectory directory;
     {
-      Life life(directory.path());
+      Life life(directory.path(), small_files());
       for (const char* row : {"aaaaaaaa", "bbbbbbbb", "cccccccc"}) life.write(row);
     }
     const auto [path, at] = find_text(directory.path(), "bbbbbbbb");
     change(path, at, static_cast<char>(1 << bit));
-    const Life again(directory.path());
+    const Life again(directory.path(), small_files());
     CHECK(again.rows == Rows{"aaaaaaaa", "cccccccc"});
     CHECK(again.tail == Journal::Tail::uncertain);
   }
@@ -231,13 +231,13 @@ TEST_CASE("a flipped bit anywhere in a frame's header is noticed", "[threads]") 
   for (std::size_t back = 1; back <= journal_frame_header_bytes; ++back) {
     const TemporaryDirectory directory;
     {
-      Life(directory.path()).write("only");
+      Life(directory.path(), small_files()).write("only");
     }
     const auto [path, at] = find_text(directory.path(), "only");
     const std::size_t frame = JournalSegment::header_block_bytes;
     REQUIRE(at > frame + journal_frame_header_bytes);
     change(path, frame + back - 1, 1);
-    const Life again(directory.path());
+    const Life again(directory.path(), small_files());
     CHECK(again.rows.empty());
     CHECK(again.tail == Journal::Tail::uncertain);
   }
@@ -246,7 +246,7 @@ TEST_CASE("a flipped bit anywhere in a frame's header is noticed", "[threads]") 
 TEST_CASE("a tail cut off anywhere is uncertain, but for one that ends a record", "[threads]") {
   const TemporaryDirectory directory;
   {
-    Life life(directory.path());
+    Life life(directory.path(), small_files());
     life.write("first");
     life.write("second");
   }
@@ -257,7 +257,7 @@ TEST_CASE("a tail cut off anywhere is uncertain, but for one that ends a record"
     std::fill(torn.begin() + static_cast<std::ptrdiff_t>(cut), torn.end(), '\0');
     if (torn == whole) continue;
     write_file(path, torn);
-    const Life again(directory.path());
+    const Life again(directory.path(), small_files());
     CHECK(again.tail == Journal::Tail::uncertain);
     CHECK(again.rows.size() <= 2);
     for (const std::string& name : files_in(directory.path())) {
