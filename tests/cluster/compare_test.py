@@ -313,7 +313,7 @@ CONFIG SET maxmemory xx
 CONFIG SET maxmemory 1gb
 CONFIG GET maxmemory
 CONFIG SET maxmemory 100mb maxmemory-samples 7
-CONFIG GET maxmemory maxmemory-samples
+sorted CONFIG GET maxmemory maxmemory-samples
 CONFIG SET maxmemory 0
 CONFIG SET slowlog-max-len -1
 CONFIG SET slowlog-log-slower-than x
