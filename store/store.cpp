@@ -127,7 +127,7 @@ Result<void> Store::check_space(bool enough) const {
   if (enough) return {};
   const bool quota =
       options_.bytes_max != 0 && disk_.bytes_free() >= options_.disk_reserve_bytes + pending_.bytes();
-  return fail(ErrorCode::disk_full, quota ? "the data has reached store.max_bytes"
+  return fail(ErrorCode::disk_full, quota ? "the data has reached store.max_bytes: delete some, or raise it"
                                           : "no space left on the disk of the data directory");
 }
 

@@ -20,7 +20,7 @@ class VirtualDisk final : public OrderedStore {
   void end_reads() override {}
   void start_commit(const Batch& batch) override { writing_ = &batch; }
   std::uint64_t bytes_on_disk() const override { return 0; }
-  std::uint64_t bytes_used() const override { return 0; }
+  std::uint64_t bytes_used() const override { return used; }
   std::uint64_t bytes_free() const override { return full ? 0 : bytes_left; }
 
   bool writing() const { return writing_ != nullptr; }
@@ -41,6 +41,7 @@ class VirtualDisk final : public OrderedStore {
   bool full = false;
   bool scans_fail = false;
   std::uint64_t bytes_left = ~std::uint64_t{0};
+  std::uint64_t used = 0;
 
  private:
   void apply();

@@ -1,11 +1,13 @@
 // The pending layer's map, beside a std::map.
+#include "store/changes.h"
+
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
 #include <string>
 
 #include "base/hash.h"
-#include "store/changes.h"
+#include "base/huge_memory.h"
 
 using namespace knit;
 
@@ -24,7 +26,8 @@ void check_same(const Changes& changes, const Model& model, std::mt19937_64& ran
   }
   REQUIRE(place == changes.end());
   for (int i = 0; i < 50 && !model.empty(); ++i) {
-    std::string wanted = std::next(model.begin(), static_cast<std::ptrdiff_t>(random() % model.size()))->first;
+    std::string wanted =
+        std::next(model.begin(), static_cast<std::ptrdiff_t>(random() % model.size()))->first;
     if (i % 2 == 0) wanted.back() = static_cast<char>(wanted.back() + 1);
     const auto expected = model.lower_bound(wanted);
     const auto found = changes.lower_bound(wanted);
@@ -75,6 +78,18 @@ TEST_CASE("changes are what a map would be, in its order") {
 TEST_CASE("changes whose keys share their hash are in order too") {
   run(Changes::Layout::spread, crowded, 300);
   run(Changes::Layout::spread, [](std::uint64_t number) { return "k" + std::to_string(number); }, 300);
+}
+
+TEST_CASE("huge memory is aligned, and kept for the next who wants as much") {
+  release_huge_memory();
+  std::pmr::memory_resource& memory = huge_memory();
+  void* first = memory.allocate(huge_bytes + 1, 8);
+  CHECK(reinterpret_cast<std::uintptr_t>(first) % huge_bytes == 0);
+  memory.deallocate(first, huge_bytes + 1, 8);
+  void* again = memory.allocate(huge_bytes + 2, 8);  // As many whole pages.
+  CHECK(again == first);
+  memory.deallocate(again, huge_bytes + 2, 8);
+  release_huge_memory();
 }
 
 TEST_CASE("a value is replaced by one of any size") {

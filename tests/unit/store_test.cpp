@@ -88,6 +88,30 @@ TEST_CASE("the reserve of the disk is for deletes and for what peers send") {
   CHECK(host.keyspace->remove("theirs", now).error().code == ErrorCode::disk_full);
 }
 
+TEST_CASE("at its quota a store refuses values, with a reserve for deletes and for what peers send") {
+  Host host(1), peer(2);
+  peer.set("theirs", "v");
+  host.set("k", "v");
+  host.commit();
+  host.options.bytes_max = 1'000'000;
+  host.options.disk_reserve_bytes = 100'000;
+  host.open();
+  host.set("k", "there is room");
+  host.disk.used = 940'000;
+  host.store->refresh_space();
+  const auto refused = host.keyspace->set("k", "x", {}, now);
+  REQUIRE(!refused);
+  CHECK(refused.error().code == ErrorCode::disk_full);
+  CHECK(refused.error().message.find("store.max_bytes") != std::string::npos);
+  CHECK(host.get("k") == "there is room");
+  CHECK(host.keyspace->remove("k", now).value());
+  host.take_rows_of(peer);
+  CHECK(host.get("theirs") == "v");
+  host.disk.used = 2'000'000;
+  host.store->refresh_space();
+  CHECK(host.keyspace->remove("theirs", now).error().code == ErrorCode::disk_full);
+}
+
 TEST_CASE("reads do not wait for a clear that was undone") {
   Host host(1);
   host.set("k", "v");
