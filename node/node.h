@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "merkle/exchange.h"
 #include "node/scrub.h"
+#include "node/status.h"
 #include "node/wire.h"
 #include "store/store.h"
 
@@ -75,21 +76,6 @@ struct Notice {
   Level level{};
   std::string text;
 };
-struct ExchangeReport {
-  NodeId peer;
-  std::string peer_name;
-  Exchange::Outcome outcome{};
-  std::string error;  // Not empty: it ended early, and why.
-  bool initiated = false;
-  ExchangeStats stats;
-  Millis duration{};
-  WallTime ended;
-};
-struct ScrubStatus {
-  bool on = false;
-  double progress{};
-  std::optional<ScrubReport> last;
-};
 struct JobDone {
   JobId job;
   std::string error;  // Not empty: it did not come to an end, and why.
@@ -101,49 +87,6 @@ struct JobDone {
 };
 using Output = std::variant<Send, CloseLink, Notice, JobDone>;
 using Outbox = std::vector<Output>;
-
-// --- What can be asked.
-
-struct PeerStatus {
-  NodeId node;
-  ActorId actor;
-  std::string name;
-  std::string address;
-  std::string version;
-  bool reachable = false;
-  WallTime since;  // Of being reachable or not.
-  std::optional<Millis> round_trip;
-  bool tree_complete = false;
-  bool equal = false;  // Its last root digest was ours at that moment.
-  bool clock_equal = false;
-  WallTime last_equal;  // Zero: never yet.
-  Uint128 root{};
-  std::uint64_t keys{};
-  std::optional<double> exchange_progress;  // 0 to 1, while one runs.
-  std::optional<ExchangeStats> exchange_stats;
-};
-struct NodeStatus {
-  NodeId node;
-  ActorId actor;
-  std::string name;
-  std::string address;
-  std::string cluster;
-  bool tree_complete = false;
-  double tree_fraction{};
-  Uint128 root{};
-  std::uint64_t rows{};  // With a digest: keys and tombstones.
-  std::uint64_t keys{};
-  bool has_space = true;
-  std::uint64_t damaged_rows{};
-  std::uint64_t bytes_on_disk{};
-  std::uint64_t pending_bytes{};
-  bool in_sync = false;           // All peers, known or configured, are reachable and equal.
-  std::vector<PeerStatus> peers;  // Ascending by name.
-  std::vector<ExchangeReport>
-      last_exchanges;         // The newest last; at most 32. Those that found nothing are left out.
-  std::uint64_t exchanges{};  // Since the start.
-  ExchangeStats totals;       // Over all of them.
-};
 
 class Node {
  public:
