@@ -53,9 +53,13 @@ struct Config {
     std::size_t journal_segment_bytes = std::size_t{16} << 20;
     std::size_t pending_bytes_max = std::size_t{256} << 20;
     std::size_t disk_reserve_bytes = std::size_t{16} << 20;
-    std::size_t log_entries_max = 1'000'000;
     bool operator==(const Store&) const = default;
   } store;
+  struct Hints {
+    Millis max_age{86'400'000};
+    std::size_t max_bytes = std::size_t{256} << 20;
+    bool operator==(const Hints&) const = default;
+  } hints;
   struct Clock {
     Millis max_ahead{500};
     bool operator==(const Clock&) const = default;

@@ -58,6 +58,7 @@ class Daemon {
   void undo(const Error& error);
   [[noreturn]] void end_broken(const Error& error);
   void end_turn();
+  void push();
   void notice_rest();
   void give_back_memory();
   void begin_stop();
@@ -79,6 +80,7 @@ class Daemon {
   Timer alive_;
   Timer stop_timer_;
   Timer commit_timer_;
+  Timer push_timer_;
   WhenIdle work_;
   BeforeWait before_wait_;
   OnSignal terminate_;

@@ -129,7 +129,10 @@ void repair(Call& call) {
 void isolate(Call& call) {
   const bool on = call.is(3, "on");
   if (!on && !call.is(3, "off")) return call.syntax_error();
-  const auto isolated = call.node().isolate(call.is(2, "all") ? std::string_view{} : call[2], on);
+  Outbox out;
+  const auto peer = call.is(2, "all") ? std::string_view{} : call[2];
+  const auto isolated = call.node().isolate(peer, on, call.now(), out);
+  call.server().hooks.deliver(out);
   if (!isolated) return call.reply.error(isolated.error());
   call.reply.ok();
 }

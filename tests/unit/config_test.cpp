@@ -156,7 +156,7 @@ TEST_CASE("a bad value is answered with what was expected") {
   bad("[peer]\nadvertise = \"[127.0.0.1]:7399\"");
   bad("[node]\nname = \"two words\"");
   bad("[node]\ndata_directory = \"\"");
-  bad("[store]\nlog_entries_max = 1.5");
+  bad("[client]\nclients_max = 1.5");
 }
 
 TEST_CASE("an error of syntax is named with its line") {
