@@ -74,6 +74,8 @@ int HttpRequestParser::on_target(std::string_view piece) {
 }
 
 int HttpRequestParser::on_header_name(std::string_view piece) {
+  // The parser inside lets "Content-Length :" pass as another header, whose body would then be a request.
+  if (piece.find(' ') != std::string_view::npos) return refuse(HttpStatus::bad_request);
   if (std::exchange(header_name_ended_, false)) header_name_.clear();
   for (const char c : piece.substr(0, host.size() + 1 - std::min(header_name_.size(), host.size() + 1))) {
     header_name_ += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

@@ -89,7 +89,8 @@ void data_metrics(const MetricsSource& source, MetricList& out) {
   out.gauge("knit_pending_bytes", "Memory of writes that are not in the database file yet.",
             number(node.pending_bytes));
   out.counter("knit_commits_total", "Commits to the database file.", number(store.commits));
-  out.counter("knit_committed_rows_total", "Rows written by these commits.", number(store.committed_rows));
+  out.counter("knit_committed_rows_total", "Rows that commits have written to the database file.",
+              number(store.committed_rows));
   out.counter("knit_journal_syncs_total", "Syncs of the journal.", number(store.journal_syncs));
   out.gauge("knit_journal_size_bytes", "Size of the journal's files.", number(store.journal_bytes));
   out.gauge("knit_journal_unsynced_changes", "Changes that the journal has not synced yet.",
@@ -139,12 +140,12 @@ void command_metrics(const std::vector<CommandFigures>& commands, MetricList& ou
   const auto label = [](const CommandFigures& c) { return Labels{{"command", c.name}}; };
   out.counters("knit_commands_total", "Calls of each command that was used.", commands, label,
                [](const CommandFigures& c) { return number(c.calls); });
-  out.counters("knit_command_duration_seconds_total", "Time spent in these calls.", commands, label,
-               [](const CommandFigures& c) { return c.seconds; });
-  out.counters("knit_commands_failed_total", "Calls that were answered with an error.", commands, label,
-               [](const CommandFigures& c) { return number(c.failed); });
-  out.counters("knit_commands_rejected_total", "Calls that were refused before they ran.", commands, label,
-               [](const CommandFigures& c) { return number(c.rejected); });
+  out.counters("knit_command_duration_seconds_total", "Time spent in the calls of each command.", commands,
+               label, [](const CommandFigures& c) { return c.seconds; });
+  out.counters("knit_commands_failed_total", "Calls of each command that were answered with an error.",
+               commands, label, [](const CommandFigures& c) { return number(c.failed); });
+  out.counters("knit_commands_rejected_total", "Calls of each command that were refused before they ran.",
+               commands, label, [](const CommandFigures& c) { return number(c.rejected); });
 }
 
 void cluster_metrics(const NodeStatus& node, MetricList& out) {
@@ -154,9 +155,10 @@ void cluster_metrics(const NodeStatus& node, MetricList& out) {
   out.gauge("knit_in_sync", "1 if all peers, known or configured, are reachable and equal.",
             number(node.in_sync));
   out.gauge("knit_peers", "Other nodes, known or configured.", number(node.peers.size()));
-  out.gauge("knit_peers_reachable", "Of these, those that are reachable.",
+  out.gauge("knit_peers_reachable", "Other nodes that are reachable.",
             count([](const PeerStatus& p) { return p.reachable; }));
-  out.gauge("knit_peers_equal", "Of these, those that are reachable and whose data were equal to ours.",
+  out.gauge("knit_peers_equal",
+            "Other nodes that are reachable and had the same data as this one when last heard.",
             count([](const PeerStatus& p) { return p.reachable && p.equal; }));
 }
 
@@ -180,7 +182,8 @@ void peer_metrics(const std::vector<NamedPeer>& peers, MetricList& out) {
   using P = const PeerStatus&;
   peer_gauge(out, "knit_peer_reachable", "1 if the peer is reachable.", peers,
              [](P p) { return number(p.reachable); });
-  peer_gauge(out, "knit_peer_reachable_changed_timestamp_seconds", "Since when it is so.", peers,
+  peer_gauge(out, "knit_peer_reachable_changed_timestamp_seconds",
+             "When the peer became reachable, or ceased to be.", peers,
              [](P p) { return time_or_never(p.since); });
   peer_gauge(out, "knit_peer_round_trip_seconds", "Time to the peer and back, as last measured.", peers,
              [](P p) { return seconds(p.round_trip); });
@@ -204,14 +207,15 @@ void backlog_metrics(const std::vector<NamedPeer>& peers, MetricList& out) {
   };
   gauge("knit_peer_backlog_writes", "Writes of all nodes that this node has and the peer lacks: its hints.",
         [](const Backlog& b) { return number(b.writes); });
-  gauge("knit_peer_backlog_own_writes", "Of these, those that were made here.",
+  gauge("knit_peer_backlog_own_writes", "Writes of this node that the peer lacks.",
         [](const Backlog& b) { return number(b.own_writes); });
-  gauge("knit_peer_backlog_trimmed", "1 if the log has not all of them any more: an exchange brings them.",
+  gauge("knit_peer_backlog_trimmed",
+        "1 if the log no longer has all that the peer lacks: an exchange brings it.",
         [](const Backlog& b) { return number(b.trimmed); });
   peer_gauge(out, "knit_peer_backlog_age_seconds", "Age of the oldest own write that the peer lacks.", peers,
              [](const PeerStatus& p) { return p.backlog ? seconds(p.backlog->lag) : std::nullopt; });
   peer_gauge(out, "knit_peer_backlog_drain_seconds",
-             "When the peer will have all, at the pace of the last seconds.", peers,
+             "Time until the peer has all, at the pace of the last seconds.", peers,
              [](const PeerStatus& p) { return p.backlog ? seconds(p.backlog->drains_in) : std::nullopt; });
 }
 
@@ -220,14 +224,15 @@ void stream_metrics(const std::vector<NamedPeer>& peers, MetricList& out) {
     peer_counter(out, name, help, peers, [&](const PeerStatus& peer) { return number(peer.stream.*count); });
   };
   counter("knit_stream_batches_sent_total", "Stream batches sent to the peer.", &StreamStats::batches_sent);
-  counter("knit_stream_rows_sent_total", "Rows in these batches.", &StreamStats::rows_sent);
-  counter("knit_stream_sent_bytes_total", "Size of these batches.", &StreamStats::bytes_sent);
+  counter("knit_stream_rows_sent_total", "Rows streamed to the peer.", &StreamStats::rows_sent);
+  counter("knit_stream_sent_bytes_total", "Bytes of the batches sent to the peer.", &StreamStats::bytes_sent);
   counter("knit_stream_batches_received_total", "Stream batches that came from the peer.",
           &StreamStats::batches_received);
-  counter("knit_stream_rows_received_total", "Rows in these batches.", &StreamStats::rows_received);
-  counter("knit_stream_rows_changed_total", "Of these rows, those that changed something here.",
+  counter("knit_stream_rows_received_total", "Rows streamed by the peer.", &StreamStats::rows_received);
+  counter("knit_stream_rows_changed_total", "Rows streamed by the peer that changed something here.",
           &StreamStats::rows_changed);
-  counter("knit_stream_received_bytes_total", "Size of these batches.", &StreamStats::bytes_received);
+  counter("knit_stream_received_bytes_total", "Bytes of the batches that came from the peer.",
+          &StreamStats::bytes_received);
 }
 
 // Only what concerns this node: the other pairs are told by theirs.
@@ -246,22 +251,22 @@ void lag_metrics(const NodeStatus& node, const std::vector<NamedPeer>& peers, Me
   };
   out.gauges("knit_lag_writes", "How many of the writer's writes the reader lacks.", lags, labels,
              [](const Lag& lag) { return number(lag.writes); });
-  out.gauges("knit_lag_seconds", "How long ago the oldest of them was written.", lags, labels,
-             [](const Lag& lag) { return seconds(lag.time); });
+  out.gauges("knit_lag_seconds", "Age of the oldest of the writer's writes that the reader lacks.", lags,
+             labels, [](const Lag& lag) { return seconds(lag.time); });
 }
 
 void replication_metrics(const NodeStatus& node, MetricList& out) {
-  out.gauge("knit_log_size_bytes", "Size of the log: writes that can still be streamed.",
+  out.gauge("knit_log_size_bytes", "Size of the log, which holds the writes that can still be streamed.",
             number(node.log.bytes));
-  out.gauge("knit_log_limit_bytes", "What the log may take.", number(node.log.bytes_max));
+  out.gauge("knit_log_limit_bytes", "Size at which the log is trimmed.", number(node.log.bytes_max));
   out.gauge("knit_log_oldest_timestamp_seconds", "When the oldest write in the log was made.",
             seconds(node.log.oldest));
   out.counter("knit_stale_reads_total", "Reads here that missed a write made before them on another node.",
               number(node.stale_reads.count));
   const bool any = node.stale_reads.count > 0;
-  out.gauge("knit_stale_read_last_age_seconds", "How much later than that write the last such read was.",
+  out.gauge("knit_stale_read_last_age_seconds", "How much later than the write the last stale read was.",
             any ? std::optional(seconds(node.stale_reads.last_age)) : std::nullopt);
-  out.gauge("knit_stale_read_most_age_seconds", "The most that was.",
+  out.gauge("knit_stale_read_most_age_seconds", "How much later than the write the worst stale read was.",
             any ? std::optional(seconds(node.stale_reads.most_age)) : std::nullopt);
   constexpr double millis_per_second = 1000;
   out.histogram("knit_replication_delay_seconds",
@@ -290,11 +295,12 @@ void exchange_metrics(const NodeStatus& node, const std::vector<NamedPeer>& peer
   out.counter("knit_exchange_rows_sent_total", "Rows that exchanges sent.", number(totals.rows_sent));
   out.counter("knit_exchange_rows_received_total", "Rows that exchanges received.",
               number(totals.rows_received));
-  out.counter("knit_exchange_rows_changed_total", "Of these rows, those that changed something here.",
+  out.counter("knit_exchange_rows_changed_total", "Rows received by exchanges that changed something here.",
               number(totals.rows_changed));
   peer_gauge(out, "knit_peer_exchange_progress_ratio", "How far the exchange with the peer is that runs.",
              peers, [](const PeerStatus& p) { return p.exchange_progress; });
-  peer_gauge(out, "knit_peer_exchange_duration_seconds", "How long that exchange has been running.", peers,
+  peer_gauge(out, "knit_peer_exchange_duration_seconds",
+             "How long the exchange with the peer has been running.", peers,
              [](const PeerStatus& p) { return seconds(p.exchange_duration); });
 }
 

@@ -19,12 +19,13 @@
 namespace knit {
 
 // With more peers than that the rest, by name, is only counted: an answer stays small.
-constexpr std::size_t metrics_peers_max = 64;
+constexpr std::size_t metrics_peers_max = 32;
 
 // Every family that there is, also those that have no sample at the moment.
 std::vector<prometheus::MetricFamily> metric_families(const MetricsSource& source);
 
-// The text format. Families without a sample are left out.
+// The text format. Families without a sample are left out. This is most of the cost of an answer, which is
+// 0.2 ms with two peers and 1 ms with metrics_peers_max.
 std::string metrics_text(std::vector<prometheus::MetricFamily> families);
 
 }  // namespace knit
