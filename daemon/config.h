@@ -46,6 +46,11 @@ struct Config {
     Millis timeout{5000};
     bool operator==(const Peer&) const = default;
   } peer;
+  struct Http {
+    std::string listen = "127.0.0.1";
+    std::uint16_t port = 9399;  // 0: nothing is listened on.
+    bool operator==(const Http&) const = default;
+  } http;
   struct Store {
     std::size_t map_bytes = std::size_t{1} << 40;  // To be rounded up to whole pages.
     std::string durability = "commit";

@@ -129,7 +129,9 @@ Expected set(const FlagKey& key, const ConfigValue& value) {
 
 Expected set(const PortKey& key, const ConfigValue& value) {
   const auto port = as_count(value);
-  if (!port || *port == 0 || *port > 65535) return "a port, 1 to 65535";
+  if (!port || (*port == 0 && !key.may_be_zero) || *port > 65535) {
+    return key.may_be_zero ? "a port, 1 to 65535, or 0 for none" : "a port, 1 to 65535";
+  }
   *key.out = static_cast<std::uint16_t>(*port);
   return {};
 }
@@ -221,6 +223,8 @@ std::vector<ConfigKey> config_key_table(Config& c) {
       {"peer", "advertise", AddressKey{&c.peer.advertise}},
       {"peer", "peers", AddressesKey{&c.peer.peers}},
       {"peer", "timeout", DurationKey{&c.peer.timeout, 500ms, 10min}},
+      {"http", "listen", IpKey{&c.http.listen}},
+      {"http", "port", PortKey{&c.http.port, true}},
       {"store", "durability", ChoiceKey{&c.store.durability, {"commit", "async"}}},
       {"store", "max_bytes", SizeKey{&c.store.max_bytes, 0, 64 * tebi}},
       {"store", "journal_segment_bytes", SizeKey{&c.store.journal_segment_bytes, mebi / 4, gibi}},

@@ -204,7 +204,22 @@ Result<void> Daemon::listen() {
                                                             .set_log_level = set_redis_log_level,
                                                             .stop = [this] { begin_stop(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
-  return redis_->listen();
+  if (auto listening = redis_->listen(); !listening) return listening;
+  return listen_http();
+}
+
+Result<void> Daemon::listen_http() {
+  if (config_.http.port == 0) return {};
+  site_ = std::make_unique<Site>(redis_->shared(), [this] { return now(); }, [this] { return trouble(); });
+  http_ = std::make_unique<HttpServer>(loop_, HttpOptions{config_.http.listen, config_.http.port},
+                                       [this](std::string_view path) { return site_->answer(path); });
+  return http_->listen();
+}
+
+std::string Daemon::trouble() const {
+  if (stopping_) return "this node is stopping";
+  return store_->has_space() ? ""
+                             : "the disk is full, or the quota is reached: writes are refused, reads go on";
 }
 
 void Daemon::start_timers() {
