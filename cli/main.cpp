@@ -40,6 +40,8 @@ void describe(CLI::App& app, Command& command) {
   add_members(app, command);
   add_diff(app, command);
   add_repair(app, command);
+  add_lag(app, command);
+  add_hints(app, command);
   add_verify(app, command);
   add_keys(app, command);
   add_cluster(app, command);
