@@ -15,7 +15,7 @@ namespace knit {
 
 enum class ExitCode : int {
   fine = 0,
-  differs = 1,  // Nodes differ, a verification found something, or a key does not exist.
+  differs = 1,  // Nodes differ, writes wait, a verification found something, or a key does not exist.
   usage = 2,
   unreachable = 3,  // No daemon answers.
   failed = 4,       // The daemon refused, or something failed on the way.

@@ -16,6 +16,9 @@ std::string version_text(const Json& version) {
     return "absent";
   }
   const std::string state = text_of(version, "state");
+  if (state == "value" && number_of(version, "stamp_ms") == 0) {
+    return "increments";  // Nothing else bears no stamp.
+  }
   const std::string what = state == "value" ? bytes_text(number_of(version, "value_bytes")) : escaped(state);
   const std::int64_t counter = number_of(version, "stamp_counter");
   return fmt::format("{}, {}{}", what, utc_text(number_of(version, "stamp_ms")),

@@ -14,10 +14,10 @@ namespace knit {
 // rows.
 enum class PeerState : std::uint8_t {
   unreachable,
-  building,  // Its tree: it cannot be compared yet.
-  equal,     // Its root was ours when it last said it.
-  in_step,   // Clocks differ, and each is at most in_step_millis behind the other; or they are equal, no
-            // exchange runs, and roots were equal at most just_now_millis ago: the next status tells.
+  building,     // Its tree: it cannot be compared yet.
+  equal,        // Its root was ours when it last said it.
+  in_step,      // Clocks differ, and each is at most in_step_millis behind the other; or they are equal, no
+                // exchange runs, and roots were equal at most just_now_millis ago: the next status tells.
   repairing,    // An exchange runs.
   catching_up,  // Streams have more to deliver than that.
   differs,      // None of these: roots differ, and nothing is on its way.

@@ -34,6 +34,7 @@ CLI::Option* add_watch(CLI::App* verb, Arguments& arguments) {
       verb->add_flag("--watch", arguments.watch, "show it again and again, until Ctrl-C (exit code 130)");
   verb->add_option("--interval", arguments.interval_seconds, "with --watch: so many seconds between")
       ->check(CLI::Range(interval_seconds_min, interval_seconds_max))
+      ->type_name("SECONDS")
       ->capture_default_str()
       ->needs(watch);
   return watch;
