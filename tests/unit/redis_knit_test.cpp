@@ -73,13 +73,10 @@ std::string hints_text(const NodeStatus& status) {
 struct Sides {
   RegisterRow mine;
   RegisterRow theirs;
+  std::uint64_t sequence = 0;
 
-  static void write(RegisterRow& row, std::uint64_t actor, std::uint64_t stamp, std::string value) {
-    row.write({{{actor}, ++sequence()}, {stamp}, {}, Content::value, std::move(value)});
-  }
-  static std::uint64_t& sequence() {
-    static std::uint64_t last = 0;
-    return last;
+  void write(RegisterRow& row, std::uint64_t actor, std::uint64_t stamp, std::string value) {
+    row.write({{{actor}, ++sequence}, {stamp}, {}, Content::value, std::move(value)});
   }
 
   static RowSummary summary(const RegisterRow& row) {
@@ -193,7 +190,7 @@ TEST_CASE("INFO replication shows peers and the log, and no replica that a Redis
 
 TEST_CASE("a row that one side lacks travels to it") {
   Sides sides;
-  Sides::write(sides.mine, 1, 100, "value");
+  sides.write(sides.mine, 1, 100, "value");
   const RepairForecast expected = forecast(sides.difference());
   CHECK(expected.winner == Winner::mine);
   CHECK(expected.send_bytes == bytes_on_the_wire("k", sides.mine));
@@ -202,19 +199,24 @@ TEST_CASE("a row that one side lacks travels to it") {
 
 TEST_CASE("a later write that saw the earlier one wins, and only its row travels") {
   Sides sides;
-  Sides::write(sides.mine, 1, 100, "old");
+  sides.write(sides.mine, 1, 100, "old");
   sides.theirs = sides.mine;
-  Sides::write(sides.theirs, 2, 200, std::string(1000, 'x'));
+  sides.write(sides.theirs, 2, 200, std::string(1000, 'x'));
   const RepairForecast expected = forecast(sides.difference(std::string(600, 'k')));
   CHECK(expected.winner == Winner::theirs);
   CHECK_FALSE(expected.sends);
   CHECK(expected.receive_bytes == bytes_on_the_wire(std::string(600, 'k'), sides.theirs));
+  std::swap(sides.mine, sides.theirs);
+  const RepairForecast swapped = forecast(sides.difference());
+  CHECK(swapped.winner == Winner::mine);
+  CHECK(swapped.send_bytes == bytes_on_the_wire("k", sides.mine));
+  CHECK_FALSE(swapped.receives);
 }
 
 TEST_CASE("of concurrent writes the later one wins, and both rows travel") {
   Sides sides;
-  Sides::write(sides.mine, 1, 201, "mine");
-  Sides::write(sides.theirs, 2, 200, "theirs");
+  sides.write(sides.mine, 1, 201, "mine");
+  sides.write(sides.theirs, 2, 200, "theirs");
   const RepairForecast expected = forecast(sides.difference());
   CHECK(expected.winner == Winner::mine);
   CHECK(expected.sends);
@@ -226,10 +228,10 @@ TEST_CASE("of concurrent writes the later one wins, and both rows travel") {
 TEST_CASE("what a forecast says is what a merge does") {
   for (std::uint64_t stamps = 0; stamps < 4; stamps++) {
     Sides sides;
-    Sides::write(sides.mine, 1, 100, "first");
+    sides.write(sides.mine, 1, 100, "first");
     sides.theirs = sides.mine;
-    Sides::write(sides.mine, 3, 200 + stamps / 2, "mine");
-    Sides::write(sides.theirs, 2, 200 + stamps % 2, "theirs");
+    sides.write(sides.mine, 3, 200 + stamps / 2, "mine");
+    sides.write(sides.theirs, 2, 200 + stamps % 2, "theirs");
     const Winner winner = forecast(sides.difference()).winner;
     RegisterRow merged = sides.mine;
     merged.merge(sides.theirs);
@@ -239,8 +241,8 @@ TEST_CASE("what a forecast says is what a merge does") {
 
 TEST_CASE("a row that lacks a lost sibling or a later expiry shows the equal value") {
   Sides sides;
-  Sides::write(sides.theirs, 2, 100, "lost");
-  Sides::write(sides.mine, 1, 200, "won");
+  sides.write(sides.theirs, 2, 100, "lost");
+  sides.write(sides.mine, 1, 200, "won");
   const RegisterRow won = sides.mine;
   sides.mine.merge(sides.theirs);
   sides.theirs = won;
@@ -272,8 +274,8 @@ TEST_CASE("concurrent increments are summed") {
 
 TEST_CASE("KNIT DIFF tells of each difference who would win, and sums up what would travel") {
   Sides sides;
-  Sides::write(sides.mine, 1, 201, "mine");
-  Sides::write(sides.theirs, 2, 200, "theirs");
+  sides.write(sides.mine, 1, 201, "mine");
+  sides.write(sides.theirs, 2, 200, "theirs");
   const RepairForecast one = forecast(sides.difference());
   JobDone done;
   done.differences = {sides.difference("a"), sides.difference("b")};
