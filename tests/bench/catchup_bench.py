@@ -4,7 +4,8 @@ by an exchange; what its own clients feel meanwhile; and how fast rows are appli
 import random
 import time
 
-from fleet import Connection, Fleet, Load, Report, parser_of, rows_received_from, server_of, share
+from fleet import Connection, Fleet, Load, Report, parser_of, server_of, share
+from knit_replies import rows_received_from
 
 GOALS = {10_000: 2, 100_000: 10}
 TRIMMED_GOAL = 15

@@ -2,7 +2,8 @@
 
 import time
 
-from fleet import Connection, Fleet, Report, parser_of, rows_sent_to
+from fleet import Connection, Fleet, Report, parser_of
+from knit_replies import rows_sent_to
 
 report = Report("coalesce")
 

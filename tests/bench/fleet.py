@@ -11,6 +11,7 @@ import time
 
 from servers import BUILD, cpu_seconds, on_disk  # Which also finds the harness.
 from harness import CLIENT_PORT, Cluster, _die_with_parent, wait_until
+from knit_replies import status_of
 
 TOOLS = os.path.join(BUILD, "tests")
 PIPELINE = 1000
@@ -74,7 +75,7 @@ class Fleet(Cluster):
 
     def equal(self):
         """All run, and hold the same rows, durably."""
-        states = [knit_status(node) for node in self.nodes if node.process]
+        states = [status_of(node) for node in self.nodes if node.process]
         return (len({state["root"] for state in states}) == 1 and all(state["tree_complete"] for state in states) and
                 all(peer["clock_equal"] for state in states for peer in state["peers"] if peer["reachable"]))
 
@@ -83,44 +84,13 @@ class Fleet(Cluster):
 
     def await_links(self, seconds=60):
         """Every node has met all others, and says so."""
-        wait_until(lambda: all(sum(peer["reachable"] for peer in knit_status(node)["peers"]) == len(self.nodes) - 1
+        wait_until(lambda: all(sum(peer["reachable"] for peer in status_of(node)["peers"]) == len(self.nodes) - 1
                                for node in self.nodes), "all nodes are reachable", seconds)
 
     def await_rest(self, seconds=120):
         """Nothing is left to be written to any disk."""
-        wait_until(lambda: all(knit_status(node)["pending_bytes"] == 0 for node in self.nodes if node.process),
+        wait_until(lambda: all(status_of(node)["pending_bytes"] == 0 for node in self.nodes if node.process),
                    "all is committed", seconds)
-
-
-def named(flat):
-    """A map as RESP2 shows it."""
-    return {flat[i].decode(): flat[i + 1] for i in range(0, len(flat), 2)}
-
-
-def knit_status(node):
-    """KNIT STATUS without a program in between, so that it can be asked often."""
-    status = named(node.client().execute_command("KNIT", "STATUS"))
-    status["peers"] = [named(peer) for peer in status["peers"]]
-    return status
-
-
-def peer_of(node, name):
-    return next(peer for peer in knit_status(node)["peers"] if peer["name"].decode() == name)
-
-
-def rows_by_way(node, name, direction):
-    peer, status = peer_of(node, name), knit_status(node)
-    streamed, exchanged = peer.get(f"stream_rows_{direction}", 0), status[f"rows_{direction}"]
-    return {"streamed": streamed, "exchanged": exchanged, "all": streamed + exchanged}
-
-
-def rows_sent_to(node, name):
-    """Since the node's start, by the way they went; exchanges with other peers count, too."""
-    return rows_by_way(node, name, "sent")
-
-
-def rows_received_from(node, name):
-    return rows_by_way(node, name, "received")
 
 
 def server_of(node):

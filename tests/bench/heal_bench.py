@@ -6,8 +6,9 @@ import os
 import random
 import time
 
-from fleet import Connection, Fleet, Report, command, key_of, knit_status, parser_of
+from fleet import Connection, Fleet, Report, command, key_of, parser_of
 from harness import wait_until
+from knit_replies import status_of
 from lmdb_rows import delete_random_rows
 
 report = Report("heal")
@@ -48,12 +49,12 @@ def value_from(answers):
 
 
 def tree_complete(node):
-    return knit_status(node)["tree_complete"]
+    return status_of(node)["tree_complete"]
 
 
 def noticed(node, before):
     """Rows came by an exchange since, or one runs."""
-    status = knit_status(node)
+    status = status_of(node)
     return status["rows_received"] > before or any(peer["exchange_progress"] for peer in status["peers"])
 
 
@@ -122,11 +123,11 @@ def measure_scrub(cluster, options, draw):
     """Damaged values that nobody reads."""
     keys, values = damage(cluster, options.damaged, draw, options.rows)
     alpha, beta = cluster.nodes
-    received = knit_status(beta)["rows_received"]
+    received = status_of(beta)["rows_received"]
     begin = time.monotonic()
     limit = seconds_of(options.scrub_interval)
     # Asking for the rows would be what heals them: that they came is seen by their number.
-    wait_until(lambda: knit_status(beta)["rows_received"] >= received + len(keys), "the scrub found all",
+    wait_until(lambda: status_of(beta)["rows_received"] >= received + len(keys), "the scrub found all",
                seconds=3 * limit + 60)
     took = time.monotonic() - begin
     # What the pass that was under way had behind it waits for the next one.
