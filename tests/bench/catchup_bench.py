@@ -1,10 +1,12 @@
 """A peer comes back: how soon it has what was overwritten while it was away, from the log or, where that was trimmed,
 by an exchange; what its own clients feel meanwhile; and how fast rows are applied."""
 
+import os
 import random
+import subprocess
 import time
 
-from fleet import Connection, Fleet, Load, Report, parser_of, server_of, share
+from fleet import TOOLS, Connection, Fleet, Load, Report, parser_of, server_of, share
 from knit_replies import rows_received_from
 
 GOALS = {10_000: 2, 100_000: 10}
@@ -21,6 +23,7 @@ def arguments():
     parser.add_argument("--overwritten", type=int, nargs="*", default=[10_000, 100_000], help="keys, of a trial each")
     parser.add_argument("--gets", type=int, default=2000, help="a second, at the receiver")
     parser.add_argument("--baseline", type=float, default=10, help="seconds of GETs before the return")
+    parser.add_argument("--batches", type=int, nargs="*", default=[100, 1000], help="rows merged at once")
     parser.add_argument("--hints-bytes", default="256KiB", help="hints.max_bytes where the log is to be trimmed")
     parser.add_argument("--runs", type=int, default=1, help="of each trial")
     return parser.parse_args()
@@ -30,6 +33,20 @@ def overwrite(node, options, count):
     numbers = random.sample(range(options.rows), count)
     with Connection(node) as connection:
         connection.write(numbers, options.size)
+
+
+def measure_merging(options):
+    """What one node can take in, without a network and without a second one on the same processors."""
+    with Fleet("receiver", directory=options.directory) as cluster:
+        node = cluster.nodes[0]
+        cluster.make_store(options.rows, options.size)
+        merged = max(options.overwritten)
+        for batch in options.batches:
+            times = dict(line.split() for line in subprocess.run(
+                [os.path.join(TOOLS, "merge_rows"), node.directory, cluster.key_path, str(options.rows), str(merged),
+                 str(batch), str(options.size)], check=True, capture_output=True, text=True).stdout.splitlines())
+            report("applied", merged / float(times["durable"]), "rows/s, durable", at_least=100_000, batch=batch,
+                   rows=options.rows, committed_after_s=float(times["committed"]))
 
 
 def come_back(cluster, back):
@@ -102,6 +119,7 @@ def measure_gets(cluster, options, count):
 
 def main():
     options = arguments()
+    measure_merging(options)
     with Fleet("alpha", "beta", directory=options.directory) as cluster:
         seconds = cluster.fill(options.rows, options.size)
         report("first_fill", options.rows / seconds, "rows/s, into an empty peer by an exchange", rows=options.rows)

@@ -62,12 +62,16 @@ class Fleet(Cluster):
             for section, keys in sections.items():
                 node.config.setdefault(section, {}).update(keys)
 
+    def make_store(self, rows, value_bytes):
+        """Fills the first node's directory, as if it had been written to."""
+        subprocess.run([os.path.join(TOOLS, "make_store"), self.nodes[0].directory, self.key_path, str(rows),
+                        str(value_bytes), "200000"], check=True, stdout=subprocess.DEVNULL)
+
     def fill(self, rows, value_bytes, seconds=900):
-        """The same rows in all: one is filled from outside, the others get them from it. All run afterwards."""
-        first = self.nodes[0]
+        """The same rows in all, which run afterwards: one is filled from outside, the others get them from it.
+        Answers the seconds that this took them."""
         if rows:
-            subprocess.run([os.path.join(TOOLS, "make_store"), first.directory, self.key_path, str(rows),
-                            str(value_bytes), "200000"], check=True, stdout=subprocess.DEVNULL)
+            self.make_store(rows, value_bytes)
         begin = time.monotonic()
         self.start()
         self.await_equal(seconds)
