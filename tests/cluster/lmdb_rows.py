@@ -1,9 +1,9 @@
-"""Changes the rows table of a stopped node's data.mdb behind the daemon's back, by the LMDB library itself."""
+"""Looks into the rows table of a node's data.mdb, and changes it behind the daemon's back, by the LMDB library."""
 
 import ctypes
 import os
 
-NOLOCK, NOTLS = 0x400000, 0x200000
+READ_ONLY, NOLOCK, NOTLS = 0x20000, 0x400000, 0x200000
 SET_RANGE = 17
 NOTFOUND = -30798
 
@@ -31,9 +31,10 @@ def _lmdb():
 
 
 class LmdbRows:
-    """A context: one transaction, committed when it is left without an error. The daemon must be down."""
+    """A context: one transaction, committed when it is left without an error. The daemon must be down or, if this only
+    reads, at rest."""
 
-    def __init__(self, directory, table=b"rows"):
+    def __init__(self, directory, read_only=False, table=b"rows"):
         self.lmdb = _lmdb()
         self.environment, self.transaction = ctypes.c_void_p(), ctypes.c_void_p()
         self.table = ctypes.c_uint()
@@ -42,8 +43,9 @@ class LmdbRows:
             self.call("mdb_env_set_maxdbs", self.environment, 16)
             self.call("mdb_env_set_mapsize", self.environment,
                       2 * os.path.getsize(os.path.join(directory, "data.mdb")) + (1 << 26))
-            self.call("mdb_env_open", self.environment, directory.encode(), NOLOCK | NOTLS, 0o600)
-            self.call("mdb_txn_begin", self.environment, None, 0, ctypes.byref(self.transaction))
+            flags = READ_ONLY if read_only else 0
+            self.call("mdb_env_open", self.environment, directory.encode(), flags | NOLOCK | NOTLS, 0o600)
+            self.call("mdb_txn_begin", self.environment, None, flags, ctypes.byref(self.transaction))
             self.call("mdb_dbi_open", self.transaction, table, 0, ctypes.byref(self.table))
         except BaseException:
             self.lmdb.mdb_env_close(self.environment)
@@ -66,28 +68,52 @@ class LmdbRows:
         finally:
             self.lmdb.mdb_env_close(self.environment)
 
-    def delete_at(self, position):
-        """Deletes the first row at or behind a position (a row key's first bytes), and answers its row key; None if
+    def at(self, position, visit):
+        """visit(cursor, key, value) of the first row at or behind a position, the first bytes of a row key; None if
         there is none."""
         cursor = ctypes.c_void_p()
         self.call("mdb_cursor_open", self.transaction, self.table, ctypes.byref(cursor))
         try:
             key, value = _Value.of(position), _Value()
             code = self.lmdb.mdb_cursor_get(cursor, ctypes.byref(key), ctypes.byref(value), SET_RANGE)
-            if code == NOTFOUND:
-                return None
-            if code != 0:
+            if code not in (0, NOTFOUND):
                 raise OSError(f"mdb_cursor_get: {self.lmdb.mdb_strerror(code).decode()}")
-            row_key = key.get()
-            self.call("mdb_cursor_del", cursor, 0)
-            return row_key
+            return visit(cursor, key, value) if code == 0 else None
         finally:
             self.lmdb.mdb_cursor_close(cursor)
 
+    def delete_at(self, position):
+        """Answers the Redis key whose row it was."""
+        def delete(cursor, key, _):
+            redis_key = redis_key_of(key.get())
+            self.call("mdb_cursor_del", cursor, 0)
+            return redis_key
+        return self.at(position, delete)
+
+    def place_at(self, position):
+        """The Redis key of a row, and where its bytes lie in the file: (key, offset, size)."""
+        return self.at(position, lambda _, key, value: (redis_key_of(key.get()), value.data - _start_of_map(), value.size))
+
+
+def _start_of_map():
+    with open("/proc/self/maps") as maps:
+        return next(int(line.split("-")[0], 16) for line in maps if line.rstrip().endswith("/data.mdb"))
+
+
+def redis_key_of(row_key):
+    """Row key = position 8 | length of the key 2 | key | ..."""
+    return row_key[10:10 + int.from_bytes(row_key[8:10], "big")]
+
 
 def delete_random_rows(directory, draw, count):
-    """Deletes about so many rows, spread over the whole table; answers the Redis keys whose rows they were."""
+    """Deletes about so many rows, spread over the whole table; answers their Redis keys."""
     with LmdbRows(directory) as rows:
         deleted = [rows.delete_at(draw.randbytes(8)) for _ in range(count)]
-    # Row key = position 8 | length of the key 2 | key | ...
-    return [row[10:10 + int.from_bytes(row[8:10], "big")] for row in deleted if row is not None]
+    return [key for key in deleted if key is not None]
+
+
+def random_places(directory, draw, count):
+    """About so many rows, spread over the whole table: Redis key -> (offset, size)."""
+    with LmdbRows(directory, read_only=True) as rows:
+        places = [rows.place_at(draw.randbytes(8)) for _ in range(count)]
+    return {place[0]: place[1:] for place in places if place is not None}
