@@ -39,7 +39,7 @@ def measure_merging(options):
     """What one node can take in, without a network and without a second one on the same processors."""
     with Fleet("receiver", directory=options.directory) as cluster:
         node = cluster.nodes[0]
-        cluster.make_store(options.rows, options.size)
+        cluster.make_stores(options.rows, options.size)
         merged = max(options.overwritten)
         for batch in options.batches:
             times = dict(line.split() for line in subprocess.run(
@@ -121,9 +121,7 @@ def main():
     options = arguments()
     measure_merging(options)
     with Fleet("alpha", "beta", directory=options.directory) as cluster:
-        seconds = cluster.fill(options.rows, options.size)
-        report("first_fill", options.rows / seconds, "rows/s, into an empty peer by an exchange", rows=options.rows)
-        cluster.await_rest()
+        cluster.begin(options.rows, options.size)
         for _ in range(options.runs):
             for count in options.overwritten:
                 measure_stopped(cluster, options, count, "hints", GOALS.get(count))

@@ -20,7 +20,7 @@ def arguments():
 def main():
     options = arguments()
     with Fleet("alpha", "beta", directory=options.directory) as cluster:
-        cluster.fill(0, 0)
+        cluster.begin()
         alpha, beta = cluster.nodes
         with Connection(alpha) as connection:
             connection.write(range(options.keys), options.size)

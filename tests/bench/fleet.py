@@ -62,20 +62,20 @@ class Fleet(Cluster):
             for section, keys in sections.items():
                 node.config.setdefault(section, {}).update(keys)
 
-    def make_store(self, rows, value_bytes):
-        """Fills the first node's directory, as if it had been written to."""
-        subprocess.run([os.path.join(TOOLS, "make_store"), self.nodes[0].directory, self.key_path, str(rows),
-                        str(value_bytes), "200000"], check=True, stdout=subprocess.DEVNULL)
+    def make_stores(self, rows, value_bytes):
+        """The same rows in all directories, as if they had been written to the first node. All are down."""
+        first, *others = [node.directory for node in self.nodes]
+        subprocess.run([os.path.join(TOOLS, "make_store"), first, self.key_path, str(rows), str(value_bytes), "200000",
+                        *others], check=True, stdout=subprocess.DEVNULL)
 
-    def fill(self, rows, value_bytes, seconds=900):
-        """The same rows in all, which run afterwards: one is filled from outside, the others get them from it.
-        Answers the seconds that this took them."""
+    def begin(self, rows=0, value_bytes=0):
+        """All run, know each other, and hold the same rows."""
         if rows:
-            self.make_store(rows, value_bytes)
-        begin = time.monotonic()
+            self.make_stores(rows, value_bytes)
         self.start()
-        self.await_equal(seconds)
-        return time.monotonic() - begin
+        self.await_links()
+        self.await_equal(120)
+        self.await_rest()
 
     def equal(self):
         """All run, and hold the same rows, durably."""

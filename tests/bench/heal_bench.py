@@ -135,7 +135,7 @@ def main():
     draw = random.Random(options.seed)
     with Fleet("alpha", "beta", directory=options.directory,
                anti_entropy={"scrub_interval": options.scrub_interval}) as cluster:
-        cluster.fill(options.rows, options.size)
+        cluster.begin(options.rows, options.size)
         for count in options.deleted:
             measure_deleted(cluster, count, draw)
         if options.damaged:

@@ -36,7 +36,7 @@ def link_bytes(cluster):
 
 def measure_empty(options):
     with Fleet("alpha", "beta", "gamma", directory=options.directory) as cluster:
-        cluster.fill(0, 0)
+        cluster.begin()
         node = cluster.nodes[0]
         before = cpu_seconds(node.process.pid)
         time.sleep(options.seconds)
@@ -47,8 +47,7 @@ def measure_empty(options):
 
 def measure_bytes(options):
     with Fleet("alpha", "beta", "gamma", directory=options.directory) as cluster:
-        cluster.fill(options.rows, options.size)
-        cluster.await_rest()
+        cluster.begin(options.rows, options.size)
         time.sleep(5)  # What followed the filling has come to rest.
         before, cpu = link_bytes(cluster), cpu_seconds(cluster.nodes[0].process.pid)
         time.sleep(options.seconds)

@@ -49,7 +49,7 @@ def fleet(options):
 
 def measure_lag(options, series, goal, **more):
     with fleet(options) as cluster:
-        cluster.fill(0, 0)
+        cluster.begin()
         writer, *readers = cluster.nodes
         before = [cpu_seconds(node.process.pid) for node in cluster.nodes]
         with Load("lag", server_of(writer), options.seconds, options.rate, options.size, options.keys, options.probes,
@@ -91,7 +91,7 @@ def cost_of_a_run(options, names):
     """Microseconds of the writer's processor a write, until its peers have all: of its loop and of all its threads;
     and writes a second by the clock, which on few cores says more about their number."""
     with Fleet(*names, directory=options.directory) as cluster:
-        cluster.fill(0, 0)
+        cluster.begin()
         writer = cluster.nodes[0]
         pid = writer.process.pid
         loop, all_threads = main_thread_seconds(pid), cpu_seconds(pid)
