@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 from servers import BUILD, cpu_seconds, on_disk  # Which also finds the harness.
@@ -18,6 +19,9 @@ PIPELINE = 1000
 
 
 def parser_of(name, description):
+    """What every bench takes. From here on an interrupt or a SIGTERM ends it in order, with all it started."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(130))
     parser = argparse.ArgumentParser(prog=f"./dev bench {name}", description=description,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--directory", default=os.path.join(BUILD, "bench-data"), help="for the data, on a disk")
