@@ -92,7 +92,9 @@ class LmdbRows:
 
     def place_at(self, position):
         """The Redis key of a row, and where its bytes lie in the file: (key, offset, size)."""
-        return self.at(position, lambda _, key, value: (redis_key_of(key.get()), value.data - _start_of_map(), value.size))
+        def place(_, key, value):
+            return redis_key_of(key.get()), value.data - _start_of_map(), value.size
+        return self.at(position, place)
 
 
 def _start_of_map():
