@@ -15,6 +15,13 @@ from ledger import Connection, Lost, encode
 SELDOM = {"status_interval": "60s", "interval": "24h"}
 
 
+def overwrite(client, keys, times, value="value"):
+    with client.pipeline(transaction=False) as pipeline:
+        for number in range(keys * times):
+            pipeline.set(f"key{number % keys}", f"{value} {number}")
+        pipeline.execute()
+
+
 class StreamCase(unittest.TestCase):
     names = ("alpha", "beta", "gamma")
 
@@ -116,21 +123,15 @@ class StreamTest(StreamCase):
 
 
 class AwayTest(StreamCase):
-    def overwrite(self, client, keys, times, value="value"):
-        with client.pipeline(transaction=False) as pipeline:
-            for number in range(keys * times):
-                pipeline.set(f"key{number % keys}", f"{value} {number}")
-            pipeline.execute()
-
     def test_a_peer_that_was_away_gets_each_key_once_however_often_it_was_overwritten(self):
         alpha, _, gamma = self.nodes
-        self.overwrite(self.clients[0], 200, 1)
+        overwrite(self.clients[0], 200, 1)
         self.await_equal()
         for leave in (gamma.end, gamma.kill):
             with self.subTest(leave.__name__):
                 before = [rows_sent_to(node, "gamma")["streamed"] for node in self.nodes[:2]]
                 leave()
-                self.overwrite(self.clients[0], 200, 30)
+                overwrite(self.clients[0], 200, 30)
                 gamma.start()
                 self.await_equal()
                 after = [rows_sent_to(node, "gamma")["streamed"] for node in self.nodes[:2]]
@@ -143,7 +144,7 @@ class AwayTest(StreamCase):
         alpha, beta, gamma = self.nodes
         beta.end()
         gamma.end()
-        self.overwrite(self.clients[0], 200, 3)
+        overwrite(self.clients[0], 200, 3)
         self.clients[0].set("last", "before the kill")
         alpha.kill()
         alpha.start()
@@ -151,34 +152,6 @@ class AwayTest(StreamCase):
         self.await_equal()
         self.assertEqual(self.clients[2].get("last"), b"before the kill")
         self.assert_no_exchange_was_needed()
-
-    def test_what_waits_for_whom_is_told(self):
-        alpha, beta, gamma = self.nodes
-        self.clients[0].set("before", "value")
-        self.await_equal()
-        wait_until(lambda: hints_of(alpha)["peers"]["gamma"]["writes"] == 0, "nothing waits", seconds=2)
-        gamma.end()
-        self.overwrite(self.clients[0], 100, 1)
-        self.overwrite(self.clients[1], 50, 1, "beta's")
-        wait_until(lambda: not hints_of(alpha)["peers"]["gamma"]["reachable"], "gamma's absence is noticed")
-        self.await_equal(alpha, beta)
-        time.sleep(0.3)
-        hints = hints_of(alpha)
-        waiting = hints["peers"]["gamma"]
-        self.assertEqual((waiting["writes"], waiting["own_writes"], waiting["trimmed"]), (150, 100, 0))
-        self.assertLess(abs(waiting["since_ms"] / 1000 - time.time()), 5 * SLOWNESS)
-        self.assertTrue(300 <= waiting["lag_ms"] < 5000 * SLOWNESS, waiting)
-        self.assertEqual(hints["peers"]["beta"]["writes"], 0)
-        self.assertTrue(0 < hints["bytes"] <= hints["bytes_max"])
-        lags = lags_of(alpha)
-        self.assertEqual(lags["alpha", "gamma"]["writes"], 100)
-        self.assertEqual(lags["alpha", "beta"]["writes"], 0)
-        self.assertEqual((lags["alpha", "beta"]["time_ms"], lags["beta", "alpha"]["time_ms"]), (0, 0))
-        self.assertEqual(lags["beta", "gamma"]["writes"], 50)
-        gamma.start()
-        self.await_equal()
-        wait_until(lambda: hints_of(alpha)["peers"]["gamma"]["writes"] == 0, "nothing waits any more", seconds=2)
-        wait_until(lambda: all(lag["writes"] == 0 for lag in lags_of(gamma).values()), "nobody is behind", seconds=2)
 
     def test_a_read_that_missed_an_earlier_write_is_counted_as_stale(self):
         alpha, _, gamma = self.nodes
@@ -202,22 +175,25 @@ class TrimmedTest(StreamCase):
 
     def configure(self):
         for node in self.cluster.nodes:
-            node.config["hints"] = {"max_bytes": "64KiB"}
+            node.config["hints"] = {"max_bytes": "1MiB"}
 
     def test_an_exchange_takes_over_where_the_log_was_trimmed(self):
         alpha, beta = self.nodes
-        self.clients[0].mset({f"key{number}": "before" for number in range(5000)})
-        self.await_equal()
+        keys = [f"key{number}" for number in range(40_000)]
+        self.clients[0].mset(dict.fromkeys(keys, "before"))
+        self.await_equal(seconds=20)
+        wait_until(lambda: hints_of(alpha)["peers"]["beta"]["writes"] == 0, "beta has acknowledged it all")
         beta.end()
-        for first in range(0, 5000, 500):
-            self.clients[0].mset({f"key{number}": "after" for number in range(first, first + 500)})
-        time.sleep(2.5)  # The log is trimmed about once a second.
-        waiting = hints_of(alpha)
-        self.assertTrue(waiting["peers"]["beta"]["trimmed"])
-        self.assertLessEqual(waiting["bytes"], 64 << 10)
+        for first in range(0, len(keys), 5000):
+            self.clients[0].mset(dict.fromkeys(keys[first:first + 5000], "after"))
+        wait_until(lambda: hints_of(alpha)["peers"]["beta"]["trimmed"], "the log was trimmed", seconds=5)
+        hints = hints_of(alpha)
+        self.assertLessEqual(hints["bytes"], hints["bytes_max"])
+        self.assertEqual(hints["bytes_max"], 1 << 20)
+        self.assertEqual(hints["peers"]["beta"]["writes"], len(keys))
         beta.start()
-        self.await_equal()
-        self.assertEqual(set(self.clients[1].mget([f"key{number}" for number in range(5000)])), {b"after"})
+        self.await_equal(seconds=20)
+        self.assertEqual(set(self.clients[1].mget(keys)), {b"after"})
         self.assertGreater(status_of(beta)["rows_received"], 0)
         self.clients[0].set("afterwards", "streams")
         wait_until(lambda: self.clients[1].get("afterwards") == b"streams", "streams go on", seconds=1)
@@ -248,6 +224,42 @@ class RelayTest(StreamCase):
         for number in range(5):
             self.clients[0].set("key", f"value {number}")
             wait_until(lambda: self.clients[2].get("key") == f"value {number}".encode(), "gamma has it by beta")
+
+
+class ToldTest(StreamCase):
+    """What of the others' clocks is known here is as old as their last status."""
+
+    def configure(self):
+        for node in self.cluster.nodes:
+            node.config["anti_entropy"]["status_interval"] = "200ms"
+
+    def test_what_waits_for_whom_is_told(self):
+        alpha, beta, gamma = self.nodes
+        self.clients[0].set("before", "value")
+        self.await_equal()
+        wait_until(lambda: hints_of(alpha)["peers"]["gamma"]["writes"] == 0, "nothing waits", seconds=2)
+        gamma.end()
+        overwrite(self.clients[0], 100, 1)
+        overwrite(self.clients[1], 50, 1, "beta's")
+        wait_until(lambda: not hints_of(alpha)["peers"]["gamma"]["reachable"], "gamma's absence is noticed")
+        self.await_equal(alpha, beta)
+        time.sleep(0.3)
+        hints = hints_of(alpha)
+        waiting = hints["peers"]["gamma"]
+        self.assertEqual((waiting["writes"], waiting["own_writes"], waiting["trimmed"]), (150, 100, 0))
+        self.assertLess(abs(waiting["since_ms"] / 1000 - time.time()), 5 * SLOWNESS)
+        self.assertTrue(300 <= waiting["lag_ms"] < 5000 * SLOWNESS, waiting)
+        self.assertEqual(hints["peers"]["beta"]["writes"], 0)
+        self.assertTrue(0 < hints["bytes"] <= hints["bytes_max"])
+        lags = lags_of(alpha)
+        self.assertEqual(lags["alpha", "gamma"]["writes"], 100)
+        self.assertEqual(lags["alpha", "beta"]["writes"], 0)
+        self.assertEqual((lags["alpha", "beta"]["time_ms"], lags["beta", "alpha"]["time_ms"]), (0, 0))
+        self.assertEqual(lags["beta", "gamma"]["writes"], 50)
+        gamma.start()
+        self.await_equal()
+        wait_until(lambda: hints_of(alpha)["peers"]["gamma"]["writes"] == 0, "nothing waits any more", seconds=2)
+        wait_until(lambda: all(lag["writes"] == 0 for lag in lags_of(gamma).values()), "nobody is behind", seconds=2)
 
 
 class SlowPeerTest(StreamCase):
