@@ -262,7 +262,7 @@ void Daemon::on_tick() {
 
 void Daemon::on_work() {
   Outbox out;
-  node_->work(out);
+  node_->work(now(), out);
   deliver(out);
 }
 

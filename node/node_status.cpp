@@ -108,7 +108,7 @@ void Node::on_undone(Now now, Outbox& out) {
   while (!links_.empty()) drop_link(links_.begin()->first, "unsynced changes were undone", now, out);
 }
 
-PeerStatus Node::peer_status(NodeId id, const Peer& peer) const {
+PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
   PeerStatus status;
   status.node = id;
   status.actor = peer.hello.actor;
@@ -129,6 +129,7 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer) const {
   if (peer.session) {
     status.exchange_progress = peer.session->exchange->progress();
     status.exchange_stats = peer.session->exchange->stats();
+    status.exchange_duration = now.steady - peer.session->started;
   }
   return status;
 }
@@ -155,7 +156,7 @@ NodeStatus Node::status(Now now) {
   status.damaged_rows = store_.damaged_rows();
   status.bytes_on_disk = store_.bytes_on_disk();
   status.pending_bytes = store_.pending_bytes();
-  for (const auto& [id, peer] : peers_) status.peers.push_back(peer_status(id, peer));
+  for (const auto& [id, peer] : peers_) status.peers.push_back(peer_status(id, peer, now));
   for (const std::string& address : options_.peers) {
     if (!was_met(address)) status.peers.emplace_back().address = address;
   }

@@ -111,7 +111,7 @@ void World::tick(std::size_t index) {
   Host& host = *hosts_[index];
   Outbox out;
   host.node->on_tick(now(host), out);
-  for (int i = 0; i < 8 && host.node->has_work(); ++i) host.node->work(out);
+  for (int i = 0; i < 8 && host.node->has_work(); ++i) host.node->work(now(host), out);
   host.store->refresh_space();
   settle(index, out);
   on_host(index, Millis(100), [this, index] { tick(index); });

@@ -73,7 +73,7 @@ struct Pair {
     for (Member* member : {&a, &b}) {
       Outbox out;
       member->node->on_tick(now(), out);
-      while (member->node->has_work()) member->node->work(out);
+      while (member->node->has_work()) member->node->work(now(), out);
       member->take(out);
     }
   }
