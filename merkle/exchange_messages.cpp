@@ -54,6 +54,7 @@ struct PartShape {
   std::size_t most;
 };
 enum PartIndex : unsigned { children_part, lists_part, versions_part, wants_part, rows_part, parts_end };
+constexpr std::size_t copied_bytes = 16 << 10;  // Of rows, at once.
 constexpr std::array<PartShape, parts_end> shapes{PartShape{flag_children, 1 + 16 * short_bytes, ranges_max},
                                                   PartShape{flag_lists, 2, ranges_max},
                                                   PartShape{flag_versions, 3, ranges_max},
@@ -245,6 +246,9 @@ Result<Open> decode_open(ByteReader& in) {
 }
 
 TurnWriter::TurnWriter(Turn& turn, ActorTable& actors) : turn_(turn), actors_(actors) {
+  // Growing would copy it at one go. Memory that is not touched costs nothing.
+  message_.reserve(64 + turn.packed.bytes.size() + turn.children.size() * 16 * 8 +
+                   (turn.lists.size() + turn.versions.size()) * 256 + turn.wants.size() * 32);
   out_.u8(static_cast<std::uint8_t>(Kind::turn));
   out_.u16(flags_of(turn));
   if (!turn.done) out_.u16(turn.remaining);
@@ -252,8 +256,7 @@ TurnWriter::TurnWriter(Turn& turn, ActorTable& actors) : turn_(turn), actors_(ac
 }
 
 bool TurnWriter::write(Effort& effort) {
-  while (part_ < rows_part && !effort.spent()) write_some(effort);
-  if (part_ == rows_part) finish();
+  while (part_ < parts_end && !effort.spent()) write_some(effort);
   return part_ == parts_end;
 }
 
@@ -287,25 +290,28 @@ void TurnWriter::write_some(Effort& effort) {
         write_versions(out_, written, actors_);
         return written.rows.size();
       });
-    default:
+    case wants_part:
       return write_part(turn_.wants, effort, [&](Wants& part) {
         const Wants written = std::move(part);
         write_shorts(out_, written.tags);
         return written.tags.size() / 8;
       });
+    default: return write_rows(effort);
   }
 }
 
-void TurnWriter::finish() {
-  ++part_;
-  comparison_bytes_ = message_.size();
-  if (turn_.packed.count == 0) return;
-  out_.varint(turn_.packed.count);
-  // In front of the rows, which are nearly always the longer.
-  message_ = std::move(turn_.packed.bytes.insert(0, message_));
+void TurnWriter::write_rows(Effort& effort) {
+  const std::string& rows = turn_.packed.bytes;
+  if (written_ == 0) {
+    comparison_bytes_ = message_.size();
+    if (turn_.packed.count > 0) out_.varint(turn_.packed.count);
+  }
+  for (; written_ < rows.size() && !effort.spent(); written_ += copied_bytes) {
+    effort.spend(copied_bytes / effort::bytes);
+    message_.append(rows, written_, copied_bytes);
+  }
+  if (written_ >= rows.size()) ++part_;
 }
-
-std::string TurnWriter::take() { return std::move(message_); }
 
 void encode_row(ByteWriter& out, std::string_view row_key, std::string_view body) {
   out.bytes(row_key);
@@ -344,7 +350,10 @@ std::size_t TurnReader::begin_part() {
 
 template <class Part, class ReadItem>
 void TurnReader::read_part(std::vector<Part>& parts, Effort& effort, ReadItem read_item) {
-  if (!left_) left_ = begin_part();
+  if (!left_) {
+    left_ = begin_part();
+    parts.reserve(*left_);  // The bytes for so many are there.
+  }
   for (; *left_ > 0 && in_.ok() && !effort.spent(); --*left_) effort.spend(effort::item + read_item(parts));
   if (*left_ > 0) return;
   left_.reset();

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -134,14 +135,14 @@ class TurnWriter {
 
   bool write(Effort& effort);  // True: all is written.
   // Require: all is written.
-  std::string take();  // Once.
+  std::string take() { return std::move(message_); }  // Once.
   std::size_t comparison_bytes() const { return comparison_bytes_; }  // Without the rows.
 
  private:
   template <class Part, class WriteItem>
   void write_part(std::vector<Part>& parts, Effort& effort, WriteItem write_item);
   void write_some(Effort& effort);
-  void finish();
+  void write_rows(Effort& effort);
 
   Turn& turn_;
   ActorTable& actors_;

@@ -34,9 +34,9 @@ void sort_by_prefix(std::vector<Part>& parts) {
   if (!std::is_sorted(parts.begin(), parts.end(), below)) std::sort(parts.begin(), parts.end(), below);
 }
 
-template <class Part>
-Part take_last(std::vector<Part>& parts) {
-  Part part = std::move(parts.back());
+template <class Parts>
+auto take_last(Parts& parts) {
+  auto part = std::move(parts.back());
   parts.pop_back();
   return part;
 }
@@ -164,6 +164,8 @@ Result<bool> ExchangeWork::answer(wire::Turn& turn, wire::Turn& reply, Effort& e
     if (role_ != Role::repair && (!turn.wants.empty() || !turn.rows.empty())) {
       return fail(ErrorCode::bad_input, "the peer ships rows although it was only to compare");
     }
+    reply.versions.reserve(turn.lists.size());
+    reply.wants.reserve(turn.versions.size() + turn.children.size());
   }
   while (!effort.spent()) {
     if (!turn.needs_answer() && lists_sent_.empty()) return true;
@@ -392,6 +394,7 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
 }
 
 Result<bool> ExchangeWork::compare_more(wire::Turn& reply, bool hold, Effort& effort) {
+  if (compared_ == 0) reply.lists.reserve(std::min(compares_.size(), options_.ranges_per_message));
   // Rows that wait fill the memory that ranges were to be kept in: ship first.
   while (!compares_.empty() && !hold && !busy_shipping() && compared_ < options_.ranges_per_message) {
     if (effort.spent()) return false;

@@ -27,6 +27,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -128,8 +129,8 @@ class ExchangeWork {
   ExchangeOptions options_;
   Role role_;
   SessionHashes hashes_;
-  std::vector<Comparison> compares_;
-  std::vector<Shipment> shipments_;
+  std::deque<Comparison> compares_;  // Stacks. No vectors: those are copied at one go when they grow.
+  std::deque<Shipment> shipments_;
   double remaining_ = 0;                // Of all positions: in compares_ and shipments_.
   std::vector<wire::List> lists_sent_;  // In the last message, by prefix.
   // Of the reply.

@@ -21,6 +21,19 @@ struct Session {
   std::optional<Error> error;
 };
 
+// Gives `exchange` a message, and works on it until it is answered.
+Result<std::optional<std::string>> reply_to(
+    Exchange& exchange, std::string_view message, std::size_t units = 1 << 30,
+    const std::function<void()>& between = [] {}) {
+  if (auto taken = exchange.on_message(std::string(message)); !taken) return tl::unexpected(taken.error());
+  while (exchange.busy()) {
+    auto reply = exchange.step(units, now);
+    if (!reply || *reply) return reply;
+    between();
+  }
+  return std::nullopt;
+}
+
 struct SessionOptions {
   ExchangeOptions initiator;
   ExchangeOptions responder;
@@ -29,6 +42,8 @@ struct SessionOptions {
   std::function<void()> between = [] {};  // Before each message is delivered.
   std::function<void(std::size_t, std::string&)> damage = [](std::size_t, std::string&) {};
   std::size_t messages_max = 100'000;
+  std::size_t units = 1 << 30;                        // Of a step.
+  std::function<void()> between_steps = [] {};
 };
 
 Session run(Replica& a, Replica& b, const SessionOptions& options = {}) {
@@ -44,7 +59,7 @@ Session run(Replica& a, Replica& b, const SessionOptions& options = {}) {
     options.between();
     Exchange& receiver = to_responder ? *session.responder : *session.initiator;
     if (receiver.finished()) break;
-    auto reply = receiver.on_message(*message, now);
+    auto reply = reply_to(receiver, *message, options.units, options.between_steps);
     if (!reply) {
       session.error = reply.error();
       break;
@@ -540,7 +555,7 @@ TEST_CASE("a truncated message is refused") {
   const std::string open = Exchange::initiate(a, {}, 1, true)->open(now);
   for (std::size_t keep = 0; keep < open.size(); ++keep) {
     auto responder = Exchange::respond(b, {});
-    const auto reply = responder->on_message(std::string_view(open).substr(0, keep), now);
+    const auto reply = reply_to(*responder, std::string_view(open).substr(0, keep));
     REQUIRE_FALSE(reply);
     CHECK(reply.error().code == ErrorCode::bad_input);
     CHECK(responder->outcome() == Outcome::incomplete);
@@ -554,8 +569,8 @@ TEST_CASE("a peer that always has work and never does any is refused") {
   auto initiator = Exchange::initiate(a, {}, 1, true);
   initiator->open(now);
   const std::string idle("\x02\x00\x00\xff\xff", 5);
-  REQUIRE(initiator->on_message(idle, now));
-  const auto second = initiator->on_message(idle, now);
+  REQUIRE(reply_to(*initiator, idle));
+  const auto second = reply_to(*initiator, idle);
   REQUIRE_FALSE(second);
   CHECK(second.error().code == ErrorCode::bad_input);
 }
@@ -565,7 +580,7 @@ TEST_CASE("a peer that asks for everything, over and over, is refused in the end
   for (std::uint64_t i = 0; i < 40; ++i) a.write(key(i), "v");
   auto responder = Exchange::respond(a, {});
   MapReplica b({2});
-  auto message = responder->on_message(Exchange::initiate(b, {}, 1, false)->open(now), now);
+  auto message = reply_to(*responder, Exchange::initiate(b, {}, 1, false)->open(now));
   std::string circles("\x02\x00\x10\xff\xff\x80\x80\x01", 8);  // 2^14 times the children of something.
   for (unsigned i = 0; i < 1U << 14; ++i) {
     circles += '\x04';
@@ -573,7 +588,7 @@ TEST_CASE("a peer that asks for everything, over and over, is refused in the end
     circles += static_cast<char>(i);
     circles += std::string(96, '\x01');
   }
-  for (int turn = 0; message && turn < 100; ++turn) message = responder->on_message(circles, now);
+  for (int turn = 0; message && turn < 100; ++turn) message = reply_to(*responder, circles);
   REQUIRE_FALSE(message);
   CHECK(message.error().code == ErrorCode::bad_input);
 }
@@ -584,16 +599,16 @@ TEST_CASE("messages that have no place in a session are refused") {
   a.write("k", "v");
   const std::string open = Exchange::initiate(b, {}, 1, true)->open(now);
   auto responder = Exchange::respond(a, {});
-  CHECK_FALSE(responder->on_message(std::string("\x02\x00\x01", 3), now));  // A turn before the opening.
+  CHECK_FALSE(reply_to(*responder, std::string("\x02\x00\x01", 3)));  // A turn before the opening.
   responder = Exchange::respond(a, {});
-  REQUIRE(responder->on_message(open, now));
-  if (!responder->finished()) CHECK_FALSE(responder->on_message(open, now));
-  CHECK_FALSE(responder->on_message(open, now));  // It is over.
+  REQUIRE(reply_to(*responder, open));
+  if (!responder->finished()) CHECK_FALSE(reply_to(*responder, open));
+  CHECK_FALSE(reply_to(*responder, open));  // It is over.
   auto initiator = Exchange::initiate(a, {}, 1, true);
   initiator->open(now);
-  CHECK_FALSE(initiator->on_message(open, now));
+  CHECK_FALSE(reply_to(*initiator, open));
   // Versions of a list that was not sent: flags, done | one part: root, nothing missing, no rows.
   initiator = Exchange::initiate(a, {}, 1, true);
   initiator->open(now);
-  CHECK_FALSE(initiator->on_message(std::string("\x02\x00\x41\x01\x00\x00\x00", 7), now));
+  CHECK_FALSE(reply_to(*initiator, std::string("\x02\x00\x41\x01\x00\x00\x00", 7)));
 }

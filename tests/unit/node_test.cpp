@@ -61,6 +61,7 @@ struct Pair {
     CHECK(send.after <= from.host.store->synced());
     Outbox out;
     to.node->on_message(send.link, send.channel, send.message, now(), out);
+    while (to.node->has_work()) to.node->work(now(), out);
     to.take(out);
     return true;
   }
