@@ -81,7 +81,9 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
   const bool collides = peer.session && peer.session->initiated;
   const bool mine_goes_first = collides && store_.identity().node < peer.hello.node;
-  if (peer.session && !mine_goes_first) end_session(peer, std::string(busy), now, out);
+  // The peer may be through with a session whose last message is still being worked on here.
+  const bool at_work = peer.session && peer.session->exchange->busy();
+  if (peer.session && !mine_goes_first && !at_work) end_session(peer, std::string(busy), now, out);
   if (mine_goes_first || !may_begin_session(peer)) {
     return send(link, Channel::control, ExchangeEnd{open.session, std::string(busy)}, out);
   }
@@ -97,13 +99,12 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
 
 void Node::handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
-  if (!peer.session || peer.session->id != turn.session) {
-    return send(link, Channel::control, ExchangeEnd{turn.session, "no such session"}, out);
-  }
-  if (turn.payload.empty()) {
-    peer.session->last_progress = now.steady;
+  const bool known = peer.session && peer.session->id == turn.session;
+  if (turn.payload.empty()) {  // See keep_session(). We may be through already, the peer not yet.
+    if (known) peer.session->last_progress = now.steady;
     return;
   }
+  if (!known) return send(link, Channel::control, ExchangeEnd{turn.session, "no such session"}, out);
   feed_session(peer, turn.payload, now, out);
 }
 
