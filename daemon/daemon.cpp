@@ -290,8 +290,7 @@ bool Daemon::may_work() { return !stopping_ && node_->has_work() && node_->work_
 
 void Daemon::plan_work() {
   const bool wanted = !stopping_ && node_->has_work();
-  const Millis wait =
-      wanted ? std::max(node_->work_wait(now()), work_pace_.wait(loop_time())) : Millis{0};
+  const Millis wait = wanted ? std::max(node_->work_wait(now()), work_pace_.wait(loop_time())) : Millis{0};
   work_.turn(wanted && wait == Millis{0});
   if (wait > Millis{0}) work_timer_.once(wait);
 }

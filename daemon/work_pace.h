@@ -1,8 +1,10 @@
-// How much of the loop's time background work takes: sessions, the building of the tree, sweeps, verifications.
+// How much of the loop's time background work takes: sessions, the building of the tree, sweeps,
+// verifications.
 //
-// It comes in slices, one a turn of the loop, so what a client asks waits for one slice at most. While the loop has
-// little else to do every turn has one. The busier it is with clients and peers, the longer background work rests
-// after each slice; it never gets less than a fifth of the time, so it always comes to its end.
+// It comes in slices, one a turn of the loop, so what a client asks waits for one slice at most. While the
+// loop has little else to do every turn has one. The busier it is with clients and peers, the longer
+// background work rests after each slice; it never gets less than a fifth of the time, so it always comes to
+// its end.
 #pragma once
 
 #include <algorithm>

@@ -78,7 +78,7 @@ struct Exchange::State {
   bool expect_difference = false;
   std::uint64_t salt = 0;
   Outcome outcome = Outcome::running;
-  std::optional<ExchangeWork> work;     // From the first message on.
+  std::optional<ExchangeWork> work;    // From the first message on.
   std::optional<MessageWork> current;  // Empty: we wait for the peer.
   ExchangeStats stats;
 

@@ -55,11 +55,10 @@ struct PartShape {
 };
 enum PartIndex : unsigned { children_part, lists_part, versions_part, wants_part, rows_part, parts_end };
 constexpr std::size_t copied_bytes = 16 << 10;  // Of rows, at once.
-constexpr std::array<PartShape, parts_end> shapes{PartShape{flag_children, 1 + 16 * short_bytes, ranges_max},
-                                                  PartShape{flag_lists, 2, ranges_max},
-                                                  PartShape{flag_versions, 3, ranges_max},
-                                                  PartShape{flag_wants, 2, wants_max},
-                                                  PartShape{flag_rows, 2, rows_max}};
+constexpr std::array<PartShape, parts_end> shapes{
+    PartShape{flag_children, 1 + 16 * short_bytes, ranges_max}, PartShape{flag_lists, 2, ranges_max},
+    PartShape{flag_versions, 3, ranges_max}, PartShape{flag_wants, 2, wants_max},
+    PartShape{flag_rows, 2, rows_max}};
 
 // Adds the next range to its part, and holds it to the order.
 template <class Part>

@@ -127,15 +127,15 @@ class ActorTable {
   std::map<ActorId, std::size_t> indices_;
 };
 
-// Writes a turn in steps, its kind first. Parts are given up once they are written, except the lists, which must
-// be kept until they are answered. The turn and the table outlive this.
+// Writes a turn in steps, its kind first. Parts are given up once they are written, except the lists, which
+// must be kept until they are answered. The turn and the table outlive this.
 class TurnWriter {
  public:
   TurnWriter(Turn& turn, ActorTable& actors);
 
   bool write(Effort& effort);  // True: all is written.
   // Require: all is written.
-  std::string take() { return std::move(message_); }  // Once.
+  std::string take() { return std::move(message_); }                  // Once.
   std::size_t comparison_bytes() const { return comparison_bytes_; }  // Without the rows.
 
  private:
@@ -148,7 +148,7 @@ class TurnWriter {
   ActorTable& actors_;
   std::string message_;
   ByteWriter out_{message_};
-  unsigned part_ = 0;       // Of those of a turn, in their order.
+  unsigned part_ = 0;        // Of those of a turn, in their order.
   std::size_t written_ = 0;  // Of that part.
   std::size_t comparison_bytes_ = 0;
 };
@@ -174,7 +174,7 @@ class TurnReader {
   ActorTable& actors_;
   unsigned flags_ = 0;
   bool head_read_ = false;
-  unsigned part_ = 0;               // Of those of a turn, in their order.
+  unsigned part_ = 0;                // Of those of a turn, in their order.
   std::optional<std::size_t> left_;  // Of that part.
 };
 

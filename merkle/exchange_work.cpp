@@ -464,8 +464,8 @@ Result<ExchangeWork::Shipped> ExchangeWork::ship_some(Shipment& shipment, wire::
   auto visited = replica_.visit_rows(shipment.prefix.range(), shipment.cursor, [&](const RowView& row) {
     const std::size_t size = row.row_key.size() + row.body.size();
     const bool wanted = shipment.tags.empty() || contains(shipment.tags, hashes_.tag(row.row_key));
-    const bool full = rows.count > 0 && (row_bytes_ + size > options_.row_bytes_per_message ||
-                                         rows.count == wire::rows_max);
+    const bool full = rows.count > 0 &&
+                      (row_bytes_ + size > options_.row_bytes_per_message || rows.count == wire::rows_max);
     if (wanted && full) shipped = Shipped::message_full;
     if (shipped == Shipped::all && moved && effort.spent()) shipped = Shipped::effort_spent;
     if (shipped != Shipped::all) {

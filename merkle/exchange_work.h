@@ -18,8 +18,8 @@
 //     or shipped if there is none, or asked for if there is only the peer's.
 //  4. What is to be shipped is read when it is shipped, so it is no older than what was decided about.
 //     A row that is gone by then was purged (the peer has it too) or cleared (the session ends).
-// None of this needs a message to be worked on at one instant: a step looks at whole ranges, each of them at one
-// moment after S was taken. What is written between two steps is written, to the peer, while the answer
+// None of this needs a message to be worked on at one instant: a step looks at whole ranges, each of them at
+// one moment after S was taken. What is written between two steps is written, to the peer, while the answer
 // was under way.
 // A clear that is applied during the session takes rows away before the peer knows why; the owner watches
 // for that and ends the session without a join.
@@ -68,8 +68,8 @@ class ExchangeWork {
   // Puts a range on the stack.
   void compare(const Prefix& prefix);
 
-  // One message after the other is worked on, by these three in this order, each until it answers true. Each stops
-  // when `effort` is spent, and is to be called again.
+  // One message after the other is worked on, by these three in this order, each until it answers true. Each
+  // stops when `effort` is spent, and is to be called again.
 
   // Takes what the peer says, in `turn`, of its ranges, and takes it out of `turn`; puts what must be said at
   // once into `reply`. bad_input if the peer breaks the protocol.
@@ -85,7 +85,7 @@ class ExchangeWork {
   // True if there are enough rows to ship for more comparing to make no sense.
   bool busy_shipping() const { return shipments_.size() > options_.ranges_per_message; }
   bool over_limit() const { return over_limit_; }
-  double remaining() const;  // Of all positions, 0 to 1: what waits here,
+  double remaining() const;                        // Of all positions, 0 to 1: what waits here,
   double in_flight() const { return in_flight_; }  // and what the reply asks the peer about.
 
   std::vector<Difference>& differences() { return differences_; }

@@ -54,7 +54,7 @@ struct NodeOptions {
   Millis peer_timeout{5000};          // A peer that was not heard for so long is unreachable.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
   std::size_t exchange_sessions_max = 4;
-  Millis scrub_interval{0};          // What one pass of the scrub takes; zero: none.
+  Millis scrub_interval{0};         // What one pass of the scrub takes; zero: none.
   std::size_t rows_per_step = 256;  // Of background work: what passes some rows, a tenth of a millisecond.
   // What sessions may ship and merge, both directions together; 0: no limit.
   std::uint64_t exchange_bytes_per_second = 0;
@@ -111,9 +111,9 @@ class Node {
 
   // Time passed. To be called about ten times a second.
   void on_tick(Now now, Outbox& out);
-  // A step of background work: of a session, the tree, a sweep, a verification. See NodeOptions::rows_per_step. To be
-  // called between events while has_work(), as often as the owner sees fit: what may wait long is kept alive by
-  // on_tick().
+  // A step of background work: of a session, the tree, a sweep, a verification. See
+  // NodeOptions::rows_per_step. To be called between events while has_work(), as often as the owner sees fit:
+  // what may wait long is kept alive by on_tick().
   void work(Now now, Outbox& out);
   bool has_work() const;
   // How long all of that work must wait for its budget; zero: it need not. Requires: has_work().
@@ -225,7 +225,8 @@ class Node {
   Peer* next_busy_peer();
   bool has_busy_session() const;
   Millis budget_wait(Now now) const { return std::max(bytes_.wait(now.steady), rows_.wait(now.steady)); }
-  void work_on_store(Outbox& out);
+  bool has_work_on_store() const;
+  void work_on_store(Now now, Outbox& out);
   void end_session(Peer& peer, std::string error, Now now, Outbox& out);
   void finish_job(Session& session, const ExchangeReport& report, Outbox& out);
   bool may_begin_session(const Peer& peer) const;

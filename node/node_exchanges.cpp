@@ -154,8 +154,8 @@ void Node::fail_session(Peer& peer, const Error& error, Now now, Outbox& out) {
   end_session(peer, why, now, out);
 }
 
-// The peer's deadline measures our progress. While a message of its waits for its turn here, for its budget, or because
-// clients go first, an empty message says that it is not forgotten.
+// The peer's deadline measures our progress. While a message of its waits for its turn here, for its budget,
+// or because clients go first, an empty message says that it is not forgotten.
 void Node::keep_session(Peer& peer, Now now, Outbox& out) {
   Session& session = *peer.session;
   session.last_progress = now.steady;
@@ -298,14 +298,13 @@ Result<JobId> Node::start_verify() {
   return verify_->id;
 }
 
-bool Node::has_work() const {
-  return has_busy_session() || (!work_failed_ && (store_.has_work() || verify_));
+bool Node::has_work_on_store() const {
+  return !work_failed_ && (store_.has_work() || verify_ || scrub_.behind());
 }
 
-Millis Node::work_wait(Now now) const {
-  const bool for_store = !work_failed_ && (store_.has_work() || verify_);
-  return for_store ? Millis{0} : budget_wait(now);
-}
+bool Node::has_work() const { return has_busy_session() || has_work_on_store(); }
+
+Millis Node::work_wait(Now now) const { return has_work_on_store() ? Millis{0} : budget_wait(now); }
 
 void Node::scrub(Now now, Outbox& out) {
   if (work_failed_) return;
@@ -335,18 +334,18 @@ void Node::resume_work(Now now) {
 
 // Sessions and what the store has to do alternate; sessions take turns.
 void Node::work(Now now, Outbox& out) {
-  const bool for_store = !work_failed_ && (store_.has_work() || verify_);
+  const bool for_store = has_work_on_store();
   const bool for_session = has_busy_session() && budget_wait(now) == Millis{0};
   session_goes_next_ = for_session && (session_goes_next_ || !for_store);
   if (session_goes_next_) {
     step_session(*next_busy_peer(), now, out);
   } else if (for_store) {
-    work_on_store(out);
+    work_on_store(now, out);
   }
   session_goes_next_ = !session_goes_next_;
 }
 
-void Node::work_on_store(Outbox& out) {
+void Node::work_on_store(Now now, Outbox& out) {
   Result<void> worked;
   if (store_.has_work()) {
     worked = store_.work(options_.rows_per_step);
@@ -363,6 +362,8 @@ void Node::work_on_store(Outbox& out) {
       verify_.reset();
       out.push_back(std::move(done));
     }
+  } else {
+    scrub(now, out);
   }
   work_failed_ = !worked.has_value();
   if (worked) work_pause_ = {};
