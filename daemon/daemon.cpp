@@ -90,8 +90,9 @@ Daemon::Daemon(Config config, std::string version)
       tick_(loop_, [this] { on_tick(); }),
       alive_(loop_, notify_alive),
       stop_timer_(loop_, [this] { end_stop(1); }),
-      commit_timer_(loop_, [] {}),  // That end_turn() comes is enough.
-      work_timer_(loop_, [] {}),    // Likewise.
+      commit_timer_(loop_, [] {}),  // That end_turn() comes is enough,
+      push_timer_(loop_, [] {}),    // for this one too.
+      work_timer_(loop_, [] {}),    // and for this one.
       work_(loop_, [this] { on_work(); }),
       before_wait_(loop_, [this] { end_turn(); }),
       terminate_(loop_, SIGTERM, [this] { begin_stop(); }),
@@ -132,7 +133,7 @@ Result<void> Daemon::open_store() {
   options.cluster = std::move(*cluster);
   options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
   options.clock_max_ahead = config_.clock.max_ahead;
-  options.log_entries_max = config_.store.log_entries_max;
+  options.log = {config_.hints.max_bytes, config_.hints.max_age};
   options.disk_reserve_bytes = config_.store.disk_reserve_bytes;
   options.bytes_max = config_.store.max_bytes;
   auto store = Store::open(*disk_, *journal_, std::move(options));
@@ -216,7 +217,22 @@ Result<void> Daemon::listen() {
                                                             .set_log_level = set_redis_log_level,
                                                             .stop = [this] { begin_stop(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
-  return redis_->listen();
+  if (auto listening = redis_->listen(); !listening) return listening;
+  return listen_http();
+}
+
+Result<void> Daemon::listen_http() {
+  if (config_.http.port == 0) return {};
+  site_ = std::make_unique<Site>(redis_->shared(), [this] { return now(); }, [this] { return trouble(); });
+  http_ = std::make_unique<HttpServer>(loop_, HttpOptions{config_.http.listen, config_.http.port},
+                                       [this](std::string_view path) { return site_->answer(path); });
+  return http_->listen();
+}
+
+std::string Daemon::trouble() const {
+  if (stopping_) return "this node is stopping";
+  return store_->has_space() ? ""
+                             : "the disk is full, or the quota is reached: writes are refused, reads go on";
 }
 
 void Daemon::start_timers() {
@@ -275,6 +291,8 @@ void Daemon::on_tick() {
 }
 
 void Daemon::on_work() {
+  // What is to be pushed is pushed at the end of the turn.
+  if (!may_work() || work_pace_.wait(loop_time()) > Millis{0}) return;
   const auto start = loop_time();
   auto end = start;
   Outbox out;
@@ -291,7 +309,7 @@ bool Daemon::may_work() { return !stopping_ && node_->has_work() && node_->work_
 void Daemon::plan_work() {
   const bool wanted = !stopping_ && node_->has_work();
   const Millis wait = wanted ? std::max(node_->work_wait(now()), work_pace_.wait(loop_time())) : Millis{0};
-  work_.turn(wanted && wait == Millis{0});
+  work_.turn((wanted && wait == Millis{0}) || (!stopping_ && node_->push_is_due()));
   if (wait > Millis{0}) work_timer_.once(wait);
 }
 
@@ -355,12 +373,21 @@ void Daemon::end_turn() {
   journal_->flush();
   begin_commit();
   redis_->flush();
+  push();
   transport_->end_turn();
   store_->end_reads();
   if (memory_is_due_) give_back_memory();
   plan_work();
   // What flush() answered may have been the last that was waited for; what it ran may have written.
   if (stopping_ && redis_->idle() && !store_->committing() && !store_->start_commit()) end_stop(0);
+}
+
+void Daemon::push() {
+  if (stopping_) return;
+  Outbox out;
+  node_->push(now(), out);
+  deliver(out);
+  if (node_->push_waits()) push_timer_.once(StreamOptions{}.batch_interval);
 }
 
 // When nothing was read or written for a few seconds, what a load has left in memory is given back, once.

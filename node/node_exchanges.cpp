@@ -39,7 +39,7 @@ std::string describe(const ExchangeReport& report) {
 }  // namespace
 
 bool Node::may_begin_session(const Peer& peer) const {
-  if (!peer.link || !peer.status || peer.session || !peer.status->tree_complete) return false;
+  if (!reachable(peer) || peer.session || !peer.shown->tree_complete) return false;
   const auto running =
       std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.session.has_value(); });
   return store_.tree().complete() && store_.has_reserve() &&

@@ -167,6 +167,7 @@ void World::break_link(LinkId id) {
 // Carries out what a node asked for, then lets its store begin the next sync and the next commit.
 void World::settle(std::size_t index, Outbox& out) {
   Host& host = *hosts_[index];
+  if (host.up()) host.node->push(now(host), out);
   for (Output& output : out) {
     if (auto* send = std::get_if<Send>(&output)) {
       host.held.push_back(std::move(*send));
@@ -246,7 +247,9 @@ void World::deliver(LinkId id, std::size_t to, Channel channel, std::string mess
   if (found == links_.end()) return;
   const auto& ends = found->second.ends;
   const std::size_t from = ends[0] == to ? ends[1] : ends[0];
-  if (cut_.contains({from, to}) || (faults_ && chance(0.002))) return;
+  bool& dead = found->second.dead[ends[0] == from ? 0 : 1];
+  dead = dead || cut_.contains({from, to}) || (faults_ && chance(0.002));
+  if (dead) return;
   Host& host = *hosts_[to];
   note(message.size() + to);
   Outbox out;
