@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "merkle/exchange.h"
+#include "node/budget.h"
 #include "node/out_stream.h"
 #include "node/scrub.h"
 #include "node/status.h"
@@ -59,7 +60,10 @@ struct NodeOptions {
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
   Millis relay_after{2000};  // A peer that has not come on for so long gets another node's writes from us.
   Millis scrub_interval{0};  // What one pass of the scrub takes; zero: none.
-  std::size_t rows_per_step = 4096;  // Of background work: one to two milliseconds.
+  std::size_t rows_per_step = 256;  // Of background work: what passes some rows, a tenth of a millisecond.
+  // What sessions may ship and merge, both directions together; 0: no limit.
+  std::uint64_t exchange_bytes_per_second = 0;
+  std::uint64_t exchange_rows_per_second = 0;
 };
 
 // --- What comes out.
@@ -118,9 +122,13 @@ class Node {
 
   // Time passed. To be called about ten times a second.
   void on_tick(Now now, Outbox& out);
-  // A piece of background work of a millisecond or two. To be called while has_work(), between events.
-  void work(Outbox& out);
+  // A step of background work: of a session, the tree, a sweep, a verification. See
+  // NodeOptions::rows_per_step. To be called between events while has_work(), as often as the owner sees fit:
+  // what may wait long is kept alive by on_tick().
+  void work(Now now, Outbox& out);
   bool has_work() const;
+  // How long all of that work must wait for its budget; zero: it need not. Requires: has_work().
+  Millis work_wait(Now now) const;
 
   // After the store undid unsynced changes: sessions that saw them end, links close.
   void on_undone(Now now, Outbox& out);
@@ -155,6 +163,7 @@ class Node {
     std::optional<JobId> job;
     Millis started{};
     Millis last_progress{};
+    Millis last_sent{};
   };
   // What the status of a peer showed, beside our own state.
   struct Sight {
@@ -282,6 +291,14 @@ class Node {
   void handle(LinkId link, const ExchangeEnd& end, Now now, Outbox& out);
   void begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out);
   void feed_session(Peer& peer, std::string_view payload, Now now, Outbox& out);
+  void step_session(Peer& peer, Now now, Outbox& out);
+  void fail_session(Peer& peer, const Error& error, Now now, Outbox& out);
+  void keep_session(Peer& peer, Now now, Outbox& out);
+  Peer* next_busy_peer();
+  bool has_busy_session() const;
+  Millis budget_wait(Now now) const { return std::max(bytes_.wait(now.steady), rows_.wait(now.steady)); }
+  bool has_work_on_store() const;
+  void work_on_store(Now now, Outbox& out);
   void end_session(Peer& peer, std::string error, Now now, Outbox& out);
   void finish_job(Session& session, const ExchangeReport& report, Outbox& out);
   bool may_begin_session(const Peer& peer) const;
@@ -305,6 +322,10 @@ class Node {
   std::uint64_t next_job_ = 1;
   std::map<JobId, Job> jobs_;
   std::optional<VerifyJob> verify_;
+  NodeId last_stepped_;  // Sessions take turns.
+  bool session_goes_next_ = false;
+  Budget bytes_;  // Of sessions,
+  Budget rows_;   // shipped and merged.
   Scrub scrub_;
   bool work_failed_ = false;  // A failing disk must not spin the loop:
   Millis work_pause_{};       // it is tried again after this, which grows.
