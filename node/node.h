@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "merkle/exchange.h"
 #include "node/budget.h"
+#include "node/in_stream.h"
 #include "node/out_stream.h"
 #include "node/scrub.h"
 #include "node/status.h"
@@ -114,9 +115,10 @@ class Node {
   // one, and for our own address.
   bool wants_link(const std::string& address) const;
 
-  // Sends what the log has for peers, as far as their credit goes. To be called at the end of each turn.
+  // Takes a part of what peers have streamed, and sends what the log has for them, as far as their credit
+  // goes. To be called at the end of each turn.
   void push(Now now, Outbox& out);
-  // There is more to push, in the next turn, or when StreamOptions::batch_interval has passed.
+  // There is more to do, in the next turn, or when StreamOptions::batch_interval has passed.
   bool push_is_due() const { return streams_behind_; }
   bool push_waits() const { return push_waits_; }
 
@@ -204,10 +206,8 @@ class Node {
     Millis beat_at{};            // and when it came.
     OutStream stream{StreamOptions{}};
     StreamStats stream_stats;
-    bool stream_paused = false;       // Until its next status or beat.
-    std::uint64_t taken_epoch = 0;    // Of its stream, and
-    std::uint64_t taken_number = 0;   // the last batch that was taken of it,
-    std::uint64_t refused_epoch = 0;  // unless it was refused: then nothing more of it is taken.
+    bool stream_paused = false;  // Until its next status or beat.
+    InStream incoming;
     std::map<ActorId, Stall> stalls;
     Lags lags;
     double pace = 0;                     // Rows it acknowledged in a second, lately.
@@ -273,8 +273,8 @@ class Node {
   // Streams: node_streams.cpp.
   void handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out);
   void handle(LinkId link, const StreamAck& ack, Now now, Outbox& out);
-  Result<void> take_batch(Peer& peer, const StreamPayload& payload, Now now);
-  Result<void> take_item(Peer& peer, const StreamPayload::Item& item, Now now);
+  void take_streams(Now now, Outbox& out);
+  void take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out);
   void push_to(Peer& peer, Now now, Outbox& out);
   bool pushes_to(const Peer& peer) const;
   bool help(Peer& peer, Now now);
@@ -333,6 +333,7 @@ class Node {
   JournalPosition pushed_at_;  // What had been applied then.
   bool push_again_ = true;     // Something else has changed since: a clock, credit, a peer.
   bool push_waits_ = false;
+  NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
   WriteTimes write_times_;
   ActorId timed_actor_;

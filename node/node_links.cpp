@@ -93,7 +93,7 @@ void Node::leave(Peer& peer) const {
   peer.shown.reset();
   peer.told.reset();
   peer.stream_paused = false;
-  peer.taken_epoch = peer.taken_number = peer.refused_epoch = 0;
+  peer.incoming.clear();
   peer.beat = {};
   peer.equal = false;
   peer.stalls.clear();
