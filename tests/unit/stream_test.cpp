@@ -172,6 +172,27 @@ TEST_CASE("a row that was lost is not covered") {
   CHECK_FALSE(streaming.reader.store->clock().covers({actor, 1}));
 }
 
+TEST_CASE("batches are compressed when a peer does not keep up, if it pays") {
+  for (const bool pays : {true, false}) {
+    std::mt19937_64 random(1);
+    Streaming streaming;
+    for (int i = 0; i < 8000; ++i) {
+      std::string value(250, 'v');
+      for (char& c : value) c = pays ? 'v' : static_cast<char>(random());
+      streaming.writer.set("key" + std::to_string(i), value);
+    }
+    std::size_t compressed = 0, batches = 0;
+    while (streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::work) {
+      const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms);
+      ++batches;
+      compressed += static_cast<std::size_t>(batch.payload.front() & 1);
+    }
+    REQUIRE(batches > 10);
+    CHECK((compressed >= batches / 3) == pays);
+    CHECK(compressed >= 1);
+  }
+}
+
 TEST_CASE("a peer that does not acknowledge gets no more than its credit") {
   StreamOptions options;
   options.window_bytes_max = options.window_bytes_min = 64 << 10;
