@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "merkle/exchange_messages.h"
 #include "merkle/exchange_work.h"
 
@@ -52,6 +53,7 @@ struct Exchange::State {
   Result<void> check_turn(const wire::Turn& turn);
   Result<void> merge_rows(const wire::Turn& turn, WallTime now);
   Result<void> finish(WallTime now);
+  Clock offered_clock() const;
   void start();
   void begin_work();
   std::string send(const wire::Turn& turn);
@@ -91,7 +93,8 @@ struct Exchange::State {
 
 // A clear takes rows away before the peer knows why, and starts the tree anew.
 bool Exchange::State::overtaken() const {
-  return !replica.tree().complete() || !(replica.clear() == start_clear);
+  const bool incomplete = !replica.tree().complete() && !planted(Fault::exchange_before_tree);
+  return incomplete || !(replica.clear() == start_clear);
 }
 
 void Exchange::State::start() {
@@ -152,9 +155,10 @@ Reply Exchange::State::on_open(ByteReader& in, WallTime now) {
   salt = open->salt;
   start();
   begin_work();
-  if (!replica.tree().complete()) return give_up();
+  if (!replica.tree().complete() && !planted(Fault::exchange_before_tree)) return give_up();
   const HashKeys& keys = replica.hash_keys();
-  if (!options.only_compare && open->clear_digest != clear_digest(start_clear, keys)) return send_clear();
+  const bool clears_differ = open->clear_digest != clear_digest(start_clear, keys);
+  if (!options.only_compare && clears_differ && !planted(Fault::clear_not_passed_on)) return send_clear();
   clocks_differ = !options.only_compare && open->clock_digest != start_clock.digest(keys.digest);
   first_turn_seen = true;
   wire::Turn turn;  // What the opening amounts to.
@@ -177,6 +181,7 @@ Reply Exchange::State::on_turn(ByteReader& in, WallTime now) {
   stats.row_bytes_received += turn->row_bytes;
   if (auto fine = check_turn(*turn); !fine) return tl::unexpected(std::move(fine.error()));
   if (turn->clock) peer_clock = turn->clock;
+  if (turn->clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*turn->clock, now);
   if (overtaken()) {
     if (peer_finished(*turn)) {  // Nobody is left to tell.
       outcome = Outcome::incomplete;
@@ -237,7 +242,7 @@ Reply Exchange::State::answer(const wire::Turn& turn, WallTime now) {
   if (work->over_limit()) return give_up();
   reply.done = work->idle();
   reply.hold = work->busy_shipping();
-  if (reply.done && clocks_differ && !clock_sent) reply.clock = replica.has_damage() ? Clock{} : start_clock;
+  if (reply.done && clocks_differ && !clock_sent) reply.clock = offered_clock();
   anything_differed = anything_differed || repairs(turn) || repairs(reply);
   const double left = in_flight(reply) + work->remaining();
   reply.remaining = static_cast<std::uint16_t>(std::min(1.0, work->remaining()) * 65535);
@@ -250,6 +255,11 @@ Reply Exchange::State::answer(const wire::Turn& turn, WallTime now) {
     if (alone) return std::nullopt;
   }
   return send(reply);
+}
+
+Clock Exchange::State::offered_clock() const {
+  if (replica.has_damage() && !planted(Fault::clock_of_damage_joined)) return {};
+  return planted(Fault::end_clock_joined) ? replica.clock() : start_clock;
 }
 
 Result<void> Exchange::State::finish(WallTime now) {

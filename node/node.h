@@ -203,6 +203,7 @@ class Node {
   void send_status(Peer& peer, Now now, Outbox& out);
   PeerStatus peer_status(NodeId id, const Peer& peer) const;
   bool was_met(const std::string& address) const;
+  bool all_peers_equal() const;
 
   // Exchanges and jobs: node_exchanges.cpp.
   void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);

@@ -1,6 +1,7 @@
 // Step 0 of a comparison: what peers tell each other once a status interval, and what follows from it.
 #include <algorithm>
 
+#include "base/fault.h"
 #include "node/node.h"
 
 namespace knit {
@@ -51,21 +52,26 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   }
   check_my_actor(status, now, out);
   const Status mine = my_status(peer, now);
-  const bool comparable = status.tree_complete && mine.tree_complete;
+  const bool comparable =
+      (status.tree_complete && mine.tree_complete) || planted(Fault::exchange_before_tree);
   peer.equal = comparable && status.root == mine.root;
   if (peer.equal) peer.last_equal = now.wall;
   peer.sight = {mine.root, status.root, mine.clock_digest, status.clock_digest};
   const bool differs = comparable && (!peer.equal || status.clock_digest != mine.clock_digest);
   peer.unequal_statuses = differs ? peer.unequal_statuses + 1 : 0;
-  if (store_.has_damage() &&
-      std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; })) {
-    store_.forget_damaged();
-  }
+  if (store_.has_damage() && all_peers_equal()) store_.forget_damaged();
   if (!differs || !may_begin_session(peer) || is_paused(peer, now)) return;
   // One of the two begins; the other only if that one does not seem to.
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
   if (mine_to_begin || peer.unequal_statuses > patience_statuses)
     begin_session(peer, false, std::nullopt, now, out);
+}
+
+// Those too that are configured and were not met yet.
+bool Node::all_peers_equal() const {
+  return std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; }) &&
+         std::all_of(options_.peers.begin(), options_.peers.end(),
+                     [this](const std::string& address) { return was_met(address); });
 }
 
 // A peer knows later writes of this actor than we do: this directory was restored from an old copy.
@@ -105,6 +111,7 @@ void Node::on_tick(Now now, Outbox& out) {
 }
 
 void Node::on_undone(Now now, Outbox& out) {
+  if (planted(Fault::sessions_kept_by_undo)) return;
   while (!links_.empty()) drop_link(links_.begin()->first, "unsynced changes were undone", now, out);
 }
 

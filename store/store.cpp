@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "store/row_record.h"
 #include "store/tree_rows.h"
 
@@ -68,6 +69,7 @@ Result<OpenRow> Store::read_to_replace(std::string_view key, Values values) {
 // What a read out of this layer must wait for before it is shown.
 JournalPosition Store::seen_in(Pending::Layer layer) const {
   JournalPosition seen;
+  if (planted(Fault::read_before_sync)) return seen;
   if (layer == Pending::Layer::growing) seen = position_;
   if (layer == Pending::Layer::committing) seen = pending_.committing_position();
   return swept_ ? seen : std::max(seen, cleared_at_);
@@ -226,10 +228,10 @@ void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> do
   }
   append(row.row_key, record_, dot);
   if (record_.capacity() > record_kept_bytes) std::string().swap(record_);
-  tree_->apply(position, row.digest, digest);
+  if (dot || !planted(Fault::delta_forgotten)) tree_->apply(position, row.digest, digest);
   row.digest = digest;
   row.shown_until = shown;
-  row.seen = position_;
+  if (!planted(Fault::answer_before_sync)) row.seen = position_;
   if (!damaged_.empty()) damaged_.erase(row.row_key);
 }
 
@@ -291,6 +293,7 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
   auto mine = open_row(std::string(row_key));
   const bool damaged = !mine && mine.error().code == ErrorCode::corrupt;
   if (!mine && !damaged) return tl::unexpected(mine.error());
+  if (damaged && planted(Fault::absence_deletes)) return false;
   if (damaged && !damaged_.contains(row_key))
     return fail(ErrorCode::refused, "too many damaged rows to heal");
   if (damaged)
@@ -300,6 +303,7 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
   if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) return false;
   if (!mine->row.within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
   cover(mine->row);
+  if (planted(Fault::row_after_its_clock)) append({}, {}, std::nullopt);
   store_row(*mine, theirs->body.name, std::nullopt);
   return true;
 }
@@ -388,7 +392,8 @@ bool Store::start_commit() {
 
 Store::CommitOutcome Store::on_committed(const Result<void>& result) {
   if (result) {
-    journal_.on_committed(pending_.committing_position());
+    const bool early = planted(Fault::journal_dropped_early);
+    journal_.on_committed(early ? synced() : pending_.committing_position());
     ++commits_.count;
     commits_.rows += pending_.committing_rows();
     pending_.finish_commit();
@@ -406,11 +411,13 @@ Result<void> Store::undo_unsynced() {
   journal_.discard_unsynced();
   pending_.discard();
   const HybridClock stamps = hybrid_clock_;
+  const Clock clock = planted(Fault::clock_kept_by_undo) ? clock_ : Clock{};
   position_ = cleared_at_ = {};
   gained_.clear();
   dirty_ = postponed_ = false;
   if (auto loaded = load(); !loaded) return loaded;
   if (auto replayed = replay(); !replayed) return replayed;
+  clock_.join(clock);
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   damaged_.clear();
   restart_tree();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "store/row_record.h"
 #include "store/store.h"
 
@@ -102,6 +103,7 @@ Result<void> Store::load() {
   clock_ = {};
   clear_ = {};
   swept_ = true;
+  sweep_from_.clear();
   census_ = {};
   is_new_ = !*known;
   if (is_new_) {
@@ -176,10 +178,12 @@ Result<void> Store::load_clear() {
 
 Result<void> Store::replay() {
   replayed_ = 0;
-  const auto tail = journal_.replay(identity_.node, position_,
+  replay_gap_ = false;
+  const std::uint64_t skipped = planted(Fault::record_skipped_by_replay) ? 1 : 0;
+  const auto tail = journal_.replay(identity_.node, {position_.value + skipped},
                                     [this](const JournalRecord& record) { return replay_record(record); });
   if (!tail) return tl::unexpected(tail.error());
-  if (*tail == Journal::Tail::whole || is_new_) return {};
+  if (*tail == Journal::Tail::whole || is_new_ || planted(Fault::actor_kept_after_damage)) return {};
   // Somebody may have seen dots that we do not know we have issued.
   if (identity_.actor == options_.fresh.actor) {
     return fail(ErrorCode::corrupt, "the journal was damaged while it was written");
@@ -193,14 +197,8 @@ Result<void> Store::replay() {
 
 Result<void> Store::replay_record(const JournalRecord& record) {
   ++replayed_;
-  for (const Dot dot : record.dots) clock_.add(dot);
-  if (!record.clock.empty()) {
-    ByteReader in(record.clock);
-    const Clock joined = Clock::decode(in);
-    if (!in.done()) return is_damaged("journal");
-    if (record.clock_replaced) clock_ = {};
-    clock_.join(joined);
-  }
+  replay_gap_ = replay_gap_ || record.position.value != position_.value + 1;
+  if (auto replayed = replay_clock(record); !replayed) return replayed;
   hybrid_clock_ = HybridClock(options_.clock_max_ahead, std::max(hybrid_clock_.last(), Stamp{record.stamp}));
   position_ = record.position;
   dirty_ = true;
@@ -215,6 +213,28 @@ Result<void> Store::replay_record(const JournalRecord& record) {
     if (auto known = load_identity(); !known) return tl::unexpected(known.error());
   }
   return record.row_key.empty() ? Result<void>{} : replay_row(record);
+}
+
+// A clock that was joined behind a missing record may cover what that record held: such a clock takes
+// away what it disowns, and gives nothing.
+Result<void> Store::replay_clock(const JournalRecord& record) {
+  for (const Dot dot : record.dots) {
+    if (planted(Fault::dots_forgotten_by_replay)) continue;
+    const std::uint64_t first = planted(Fault::gap_swallowed) ? 1 : dot.sequence;
+    for (std::uint64_t sequence = first; sequence <= dot.sequence; ++sequence)
+      clock_.add({dot.actor, sequence});
+  }
+  if (record.clock.empty()) return {};
+  ByteReader in(record.clock);
+  const Clock joined = Clock::decode(in);
+  if (!in.done()) return is_damaged("journal");
+  const bool trusted = !replay_gap_ || planted(Fault::joins_after_gap);
+  if (record.clock_replaced) {
+    const Clock before = clock_;
+    for (const auto& [actor, entry] : before.entries()) clock_.truncate(actor, joined.highest(actor));
+  }
+  if (trusted) clock_.join(joined);
+  return {};
 }
 
 Result<void> Store::replay_row(const JournalRecord& record) {

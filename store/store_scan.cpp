@@ -62,15 +62,17 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
 
 // A row found damaged is no row: peers ship theirs. If the tree has counted it, it must be built anew.
 void Store::found_damage(std::string_view row_key) const {
+  lost_rows_ = true;
   if (damaged_.size() >= damaged_rows_max || !damaged_.emplace(row_key).second) return;
   const auto position = find_position(row_key);
   if (tree_->complete() || (position && *position < tree_->built_to())) tree_is_suspect_ = true;
 }
 
 void Store::forget_damaged() {
-  if (damaged_.empty() || tree_is_suspect_ || !tree_->complete()) return;
+  if (!lost_rows_ || tree_is_suspect_ || !tree_->complete()) return;
   for (const std::string& row_key : damaged_) pending_.erase(Table::rows, row_key);
   damaged_.clear();
+  lost_rows_ = false;
   dirty_ = true;
 }
 

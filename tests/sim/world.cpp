@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/fault.h"
 #include "merkle/tree.h"
 
 namespace knit::sim {
@@ -53,6 +54,7 @@ void World::on_host(std::size_t host, Millis delay, std::function<void()> run) {
 
 void World::run_until(Millis end) {
   while (!violation_ && !events_.empty() && events_.top().at <= end) {
+    violation_ = model_.contradiction();
     Event event = events_.top();
     events_.pop();
     time_ = event.at;
@@ -69,6 +71,7 @@ void World::boot(std::size_t index) {
   options.cluster = cluster_;
   options.fresh = {{random_()}, {random_()}};
   options.disk_reserve_bytes = 1;
+  options.clock_max_ahead = clock_max_ahead;
   auto store = Store::open(host.disk, host.journal, options);
   if (!store) {
     violation_ = "host does not open its store: " + store.error().message;
@@ -78,6 +81,7 @@ void World::boot(std::size_t index) {
   if (host.store->is_new() && host.store->start_commit()) host.store->on_committed(host.disk.finish_commit());
   NodeOptions node;
   node.name = node.address = address_of(index);
+  for (std::size_t other = 0; other < options_.hosts; ++other) node.peers.push_back(address_of(other));
   node.exchange_interval = Millis(15'000);
   node.exchange_deadline = Millis(3000);
   node.rows_per_step = 3;
@@ -93,9 +97,11 @@ void World::crash(std::size_t index) {
   if (!host.up()) return;
   const JournalPosition synced = host.store->synced();
   host.disk.crash(chance(0.5));
-  host.journal.crash(chance(0.3));
-  model_.forget_unsynced(index, std::max(synced, host.disk.durable()));
+  const JournalPosition kept = host.journal.crash(random_());
+  model_.forget_unsynced(index, std::max({synced, kept, host.disk.durable()}));
   host.held.clear();
+  host.replies.clear();
+  murky_.insert(host.scarred.begin(), host.scarred.end());
   host.keyspace.reset();
   host.node.reset();
   host.store.reset();
@@ -152,6 +158,7 @@ void World::break_link(LinkId id) {
 // Carries out what a node asked for, then lets its store begin the next sync and the next commit.
 void World::settle(std::size_t index, Outbox& out) {
   Host& host = *hosts_[index];
+  if (!host.up()) return;
   for (Output& output : out) {
     if (auto* send = std::get_if<Send>(&output)) {
       host.held.push_back(std::move(*send));
@@ -192,9 +199,14 @@ void World::sync_done(std::size_t index, JournalPosition position) {
 void World::undo(std::size_t index) {
   Host& host = *hosts_[index];
   host.undo_waits = false;
-  if (auto undone = host.store->undo_unsynced(); !undone) violation_ = undone.error().message;
+  if (auto undone = host.store->undo_unsynced(); !undone) {
+    // The process ends; the next start takes another actor once more.
+    if (!host.rotten) violation_ = undone.error().message;
+    return crash_and_boot(index);
+  }
   model_.forget_unsynced(index, host.store->synced());
   host.held.clear();
+  host.replies.clear();
   Outbox out;
   host.node->on_undone(now(host), out);
   settle(index, out);
@@ -210,7 +222,11 @@ void World::commit_done(std::size_t index) {
 
 void World::release(std::size_t index) {
   Host& host = *hosts_[index];
-  while (!host.held.empty() && host.held.front().after <= host.store->synced()) {
+  const JournalPosition synced = host.store->synced();
+  for (; !host.replies.empty() && host.replies.front().after <= synced; host.replies.pop_front())
+    model_.tell(host.replies.front().dots);
+  const bool early = planted(Fault::send_before_sync);
+  while (!host.held.empty() && (host.held.front().after <= synced || early)) {
     Send send = std::move(host.held.front());
     host.held.pop_front();
     const auto found = links_.find(send.link);
@@ -240,6 +256,7 @@ void World::deliver(LinkId id, std::size_t to, Channel channel, std::string mess
 
 std::optional<std::string> World::run() {
   at(Millis(50), [this] { fault(); });
+  at(Millis(50), [this] { inspect(); });
   run_until(time_ + options_.faults_for);
   heal();
   if (auto wrong = converge("after the faults")) return wrong;
@@ -264,7 +281,7 @@ void World::heal() {
 bool World::converged() {
   const Host& first = *hosts_.front();
   return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
-    return host->store->tree().complete() && !host->store->has_work() &&
+    return host->store->tree().complete() && !host->store->has_work() && !host->store->has_damage() &&
            host->store->applied() == host->store->synced() &&
            root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
                root_digest(first.store->tree(), first.store->clear(), cluster_.hash_keys) &&
@@ -308,7 +325,9 @@ std::optional<std::string> World::disagreement() {
 
 // Invariant 2, at any moment before rows were lost behind the store's back.
 void World::check_clock(std::size_t index) {
-  if (const auto wrong = model_.uncovered(*hosts_[index]->store))
+  std::set<std::string> scarred = hosts_[index]->scarred;
+  scarred.insert(murky_.begin(), murky_.end());
+  if (const auto wrong = model_.uncovered(*hosts_[index]->store, scarred))
     violation_ = address_of(index) + ": " + *wrong;
 }
 
@@ -316,12 +335,15 @@ void World::check_clock(std::size_t index) {
 void World::check_tree(std::size_t index) {
   Host& host = *hosts_[index];
   if (!host.store->tree().complete()) return;
+  if (!host.scarred.empty() && host.store->has_work()) return;  // It is about to be built anew.
   Store::Verification verification;
   while (verification.next) {
     if (!host.store->verify_step(verification, 1000)) return;
   }
-  if (verification.wrong_leaves + verification.damaged_rows > 0)
-    violation_ = address_of(index) + ": tree and rows differ";
+  if (verification.wrong_leaves > 0 || (verification.damaged_rows > 0 && host.scarred.empty())) {
+    violation_ = address_of(index) + ": " + std::to_string(verification.wrong_leaves) + " leaves and " +
+                 std::to_string(verification.damaged_rows) + " rows are wrong";
+  }
 }
 
 }  // namespace knit::sim

@@ -22,6 +22,8 @@
 
 namespace knit::sim {
 
+constexpr Millis clock_max_ahead{500};
+
 struct WorldOptions {
   std::uint64_t seed{};
   std::size_t hosts = 3;
@@ -45,6 +47,11 @@ class World {
   std::uint64_t exchanges() const { return exchanges_; }
 
  private:
+  // What a client is to be told: something that these dots wrote.
+  struct Reply {
+    JournalPosition after;
+    std::vector<Dot> dots;
+  };
   struct Host {
     VirtualDisk disk;
     VirtualJournal journal;
@@ -54,7 +61,10 @@ class World {
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
     std::int64_t skew_millis{};
-    std::deque<Send> held;  // Until their position is synced.
+    std::deque<Send> held;      // Until their position is synced;
+    std::deque<Reply> replies;  // these too.
+    std::set<std::string> scarred;  // Keys whose rows were damaged.
+    bool rotten = false;            // A record of the journal was.
     std::uint64_t boot{};   // Events of an earlier boot are stale.
     bool up() const { return node != nullptr; }
   };
@@ -89,11 +99,25 @@ class World {
   void commit_done(std::size_t host);
   void undo(std::size_t host);
 
+  // Clients: world_clients.cpp.
   void client(std::size_t host);
+  void client_read(Host& host);
   void client_write(Host& host, std::size_t index);
+  void clear(Host& host, std::size_t index);
   void count(Host& host, std::size_t index);
   void record(std::size_t index, const std::string& key, const RegisterRow& before);
+  void record_sibling(Write write, const RegisterRow& before, const Sibling& written);
+  void check_stamp(const Host& host, Stamp issued, Stamp superseded);
+  void answer(Host& host, std::vector<Dot> dots);
+  const std::string& any_key();
+
+  // Faults: world_faults.cpp.
   void fault();
+  void crash_and_boot(std::size_t host);
+  void rot(std::size_t host);
+  void scar(std::size_t host);
+  bool is_elsewhere(std::size_t host, const std::string& key, std::string_view record);
+  void inspect();
   void heal();
   bool converged();
   std::optional<std::string> converge(const char* when);
@@ -114,6 +138,7 @@ class World {
   std::uint64_t order_ = 0;
   std::uint64_t next_link_ = 1;
   bool faults_ = true;
+  std::set<std::string> murky_;  // Keys scarred on a host that started anew, and does not know any more.
   Model model_;
   std::uint64_t trace_ = 1;
   std::uint64_t exchanges_ = 0;

@@ -1,0 +1,44 @@
+#include "planted_faults.h"
+
+#include <array>
+
+namespace knit::sim {
+
+namespace {
+
+constexpr std::array faults{
+    PlantedFault{Fault::send_before_sync, "send_before_sync", "rule 3", 50},
+    PlantedFault{Fault::read_before_sync, "read_before_sync", "rule 3", 50},
+    PlantedFault{Fault::answer_before_sync, "answer_before_sync", "rule 3", 50},
+    PlantedFault{Fault::actor_kept_after_damage, "actor_kept_after_damage", "rule 4", 50},
+    PlantedFault{Fault::dots_forgotten_by_replay, "dots_forgotten_by_replay", "rule 4", 50},
+    PlantedFault{Fault::clock_kept_by_undo, "clock_kept_by_undo", "rule 4", 50},
+    PlantedFault{Fault::sessions_kept_by_undo, "sessions_kept_by_undo", "rule 4", 50},
+    PlantedFault{Fault::end_clock_joined, "end_clock_joined", "rule 5", 50},
+    PlantedFault{Fault::clock_joined_before_rows, "clock_joined_before_rows", "rule 5", 50},
+    PlantedFault{Fault::gap_swallowed, "gap_swallowed", "rule 7", 50},
+    PlantedFault{Fault::joins_after_gap, "joins_after_gap", "rule 7", 50},
+    PlantedFault{Fault::clock_of_damage_joined, "clock_of_damage_joined", "rule 7", 50},
+    PlantedFault{Fault::delta_forgotten, "delta_forgotten", "rule 8", 50},
+    PlantedFault{Fault::row_lost_by_split, "row_lost_by_split", "rule 8", 50},
+    PlantedFault{Fault::exchange_before_tree, "exchange_before_tree", "rule 9", 50},
+    PlantedFault{Fault::record_skipped_by_replay, "record_skipped_by_replay", "rule 9", 50},
+    PlantedFault{Fault::journal_dropped_early, "journal_dropped_early", "rule 9", 50},
+    PlantedFault{Fault::expired_shown, "expired_shown", "rule 10", 50},
+    PlantedFault{Fault::stamp_below_superseded, "stamp_below_superseded", "rule 14", 50},
+    PlantedFault{Fault::clock_dragged_ahead, "clock_dragged_ahead", "rule 14", 50},
+    PlantedFault{Fault::row_after_its_clock, "row_after_its_clock", "invariant 2", 50},
+    PlantedFault{Fault::context_ignored, "context_ignored", "invariant 6", 50},
+    PlantedFault{Fault::superseded_forgotten, "superseded_forgotten", "invariant 6", 50},
+    PlantedFault{Fault::sibling_lost, "sibling_lost", "invariant 5", 50},
+    PlantedFault{Fault::component_continued, "component_continued", "counters", 50},
+    PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 50},
+    PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 50},
+    PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 50},
+};
+
+}  // namespace
+
+std::span<const PlantedFault> planted_faults() { return faults; }
+
+}  // namespace knit::sim
