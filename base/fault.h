@@ -16,7 +16,6 @@ enum class Fault : std::uint8_t {
   answer_before_sync,
   actor_kept_after_damage,
   clock_kept_by_undo,
-  sessions_kept_by_undo,
   dots_forgotten_by_replay,
   record_skipped_by_replay,
   journal_dropped_early,

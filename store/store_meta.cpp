@@ -160,6 +160,7 @@ Result<void> Store::load_state() {
   hybrid_clock_ = HybridClock(options_.clock_max_ahead, {state_in.u64()});
   position_ = {state_in.u64()};
   census_ = KeyCensus(state_in.u64());
+  lost_rows_ = state_in.left() > 0 && state_in.u8() != 0;
   if (!state_in.done()) return is_damaged(state_name);
   journal_.on_committed(position_);
   return load_clear();
@@ -240,6 +241,7 @@ Result<void> Store::replay_clock(const JournalRecord& record) {
 Result<void> Store::replay_row(const JournalRecord& record) {
   const auto shown = [&](std::string_view bytes) {
     const auto row = decode_record(record.row_key, bytes);
+    lost_rows_ = lost_rows_ || !row;
     return row ? row->shown_until : shows_nothing;
   };
   const auto before = pending_.get(Table::rows, record.row_key);
@@ -300,6 +302,7 @@ void Store::put_meta() {
   state_out.u64(hybrid_clock_.last().value);
   state_out.u64(position_.value);
   state_out.u64(census_.stored());
+  if (lost_rows_) state_out.u8(1);
   put_sealed(state_name, state);
 }
 

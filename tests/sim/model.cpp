@@ -130,6 +130,17 @@ std::optional<std::string> Model::miscount(Store& store, WallTime now) const {
   return std::nullopt;
 }
 
+// Itself, or what superseded it. (A row that was written anew over a damaged one has lost its context.)
+bool Model::is_in(const Write& write, const RegisterRow& row, const Clock& clear) const {
+  const Dot dot = write.dot;
+  if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || clear.covers(dot)) return true;
+  return std::any_of(writes_.begin(), writes_.end(), [&](const Write& later) {
+    const auto& superseded = later.superseded;
+    return std::find(superseded.begin(), superseded.end(), dot) != superseded.end() &&
+           is_in(later, row, clear);
+  });
+}
+
 std::optional<std::string> Model::uncovered(Store& store, const std::set<std::string>& scarred) const {
   for (const Write& w : writes_) {
     if (!store.clock().covers(w.dot) || scarred.contains(w.key)) continue;
@@ -140,9 +151,7 @@ std::optional<std::string> Model::uncovered(Store& store, const std::set<std::st
     }
     const auto row = store.read(w.key);
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
-    const bool there = holds(row->row, w.dot) || counts(row->row, w.dot) ||
-                       row->row.context().covers(w.dot) || store.clear().covers(w.dot);
-    if (!there) return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
+    if (!is_in(w, row->row, store.clear())) return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
   }
   return std::nullopt;
 }

@@ -68,6 +68,7 @@ class Model {
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
   bool cleared(Dot dot, const Store& store) const;
+  bool is_in(const Write& write, const RegisterRow& row, const Clock& clear) const;
   std::set<std::string> keys() const;
   Shown expected(const std::string& key, const Shown& shown, const Store& store) const;
 

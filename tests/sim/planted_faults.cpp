@@ -13,7 +13,6 @@ constexpr std::array faults{
     PlantedFault{Fault::actor_kept_after_damage, "actor_kept_after_damage", "rule 4", 50},
     PlantedFault{Fault::dots_forgotten_by_replay, "dots_forgotten_by_replay", "rule 4", 50},
     PlantedFault{Fault::clock_kept_by_undo, "clock_kept_by_undo", "rule 4", 50},
-    PlantedFault{Fault::sessions_kept_by_undo, "sessions_kept_by_undo", "rule 4", 50},
     PlantedFault{Fault::end_clock_joined, "end_clock_joined", "rule 5", 50},
     PlantedFault{Fault::clock_joined_before_rows, "clock_joined_before_rows", "rule 5", 50},
     PlantedFault{Fault::gap_swallowed, "gap_swallowed", "rule 7", 50},

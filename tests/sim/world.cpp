@@ -101,7 +101,6 @@ void World::crash(std::size_t index) {
   model_.forget_unsynced(index, std::max({synced, kept, host.disk.durable()}));
   host.held.clear();
   host.replies.clear();
-  murky_.insert(host.scarred.begin(), host.scarred.end());
   host.keyspace.reset();
   host.node.reset();
   host.store.reset();
@@ -177,7 +176,7 @@ void World::settle(std::size_t index, Outbox& out) {
     on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 10)),
             [this, index, position = host.store->applied()] { sync_done(index, position); });
   }
-  if (!host.disk.writing() && !host.undo_waits && chance(0.2) && host.store->start_commit()) {
+  if (!host.disk.writing() && !host.undo_waits && chance(options_.commit_chance) && host.store->start_commit()) {
     on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 2000 : 50)),
             [this, index] { commit_done(index); });
   }
@@ -223,8 +222,10 @@ void World::commit_done(std::size_t index) {
 void World::release(std::size_t index) {
   Host& host = *hosts_[index];
   const JournalPosition synced = host.store->synced();
-  for (; !host.replies.empty() && host.replies.front().after <= synced; host.replies.pop_front())
-    model_.tell(host.replies.front().dots);
+  std::erase_if(host.replies, [&](const Reply& reply) {
+    if (reply.after <= synced) model_.tell(reply.dots);
+    return reply.after <= synced;
+  });
   const bool early = planted(Fault::send_before_sync);
   while (!host.held.empty() && (host.held.front().after <= synced || early)) {
     Send send = std::move(host.held.front());
@@ -325,9 +326,7 @@ std::optional<std::string> World::disagreement() {
 
 // Invariant 2, at any moment before rows were lost behind the store's back.
 void World::check_clock(std::size_t index) {
-  std::set<std::string> scarred = hosts_[index]->scarred;
-  scarred.insert(murky_.begin(), murky_.end());
-  if (const auto wrong = model_.uncovered(*hosts_[index]->store, scarred))
+  if (const auto wrong = model_.uncovered(*hosts_[index]->store, hosts_[index]->scarred))
     violation_ = address_of(index) + ": " + *wrong;
 }
 

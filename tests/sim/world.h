@@ -29,6 +29,7 @@ struct WorldOptions {
   std::size_t hosts = 3;
   std::size_t keys = 12;
   std::size_t counters = 3;
+  double commit_chance = 0.2;  // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
 };
@@ -62,7 +63,7 @@ class World {
     std::unique_ptr<Keyspace> keyspace;
     std::int64_t skew_millis{};
     std::deque<Send> held;      // Until their position is synced;
-    std::deque<Reply> replies;  // these too.
+    std::vector<Reply> replies;  // these too.
     std::set<std::string> scarred;  // Keys whose rows were damaged.
     bool rotten = false;            // A record of the journal was.
     std::uint64_t boot{};   // Events of an earlier boot are stale.
@@ -138,7 +139,6 @@ class World {
   std::uint64_t order_ = 0;
   std::uint64_t next_link_ = 1;
   bool faults_ = true;
-  std::set<std::string> murky_;  // Keys scarred on a host that started anew, and does not know any more.
   Model model_;
   std::uint64_t trace_ = 1;
   std::uint64_t exchanges_ = 0;

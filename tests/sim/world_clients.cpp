@@ -56,7 +56,7 @@ void World::client_write(Host& host, std::size_t index) {
   const RegisterRow before = found ? found->row : RegisterRow{};  // A damaged one is overwritten.
   const Expiry soon{wall.millis + 1 + random(20'000)};
   const std::uint64_t action = random(100);
-  if (action < 1) return clear(host, index);
+  if (action < 2) return clear(host, index);
   SetOptions options;
   if (action < 15) options.expiry = soon;
   const bool done =

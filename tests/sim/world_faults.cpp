@@ -32,9 +32,9 @@ void World::fault() {
 
 void World::crash_and_boot(std::size_t index) {
   crash(index);
-  if (chance(0.3)) rot(index);
-  if (chance(0.3)) scar(index);
-  at(Millis(200 + random(4000)), [this, index] {
+  if (chance(0.5)) rot(index);
+  for (int i = 0; i < 6 && chance(0.7); ++i) scar(index);
+  at(Millis(50 + random(chance(0.5) ? 300 : 4000)), [this, index] {
     if (!hosts_[index]->up()) boot(index);
   });
 }
@@ -53,7 +53,7 @@ void World::rot(std::size_t index) {
 // A stored row becomes unreadable. Only one that some other host has on its disk: else it were lost.
 void World::scar(std::size_t index) {
   Host& host = *hosts_[index];
-  const std::string key = any_key();
+  const std::string key = !counters_.empty() && chance(0.5) ? counters_[random(counters_.size())] : any_key();
   auto& rows = host.disk.of(Table::rows);
   const auto row = rows.find(string_row_key(key, cluster_.hash_keys));
   if (row == rows.end() || !is_elsewhere(index, key, row->second)) return;
