@@ -89,13 +89,12 @@ void VirtualJournal::discard_unsynced() {
   while (!entries_.empty() && entries_.back().position > synced_) entries_.pop_back();
 }
 
-JournalPosition VirtualJournal::crash(std::uint64_t random) {
-  while (random % 4 == 0 && waiting()) {
+JournalPosition VirtualJournal::crash(bool torn, std::size_t kept) {
+  for (; kept > 0 && waiting(); --kept) {
     const auto unsynced = [this](const Entry& entry) { return entry.position > synced(); };
     synced_ = std::find_if(entries_.begin(), entries_.end(), unsynced)->position;
-    random /= 4;
   }
-  torn_ = torn_ || (random / 4 % 3 == 0 && waiting());
+  torn_ = torn_ || (torn && waiting());
   discard_unsynced();
   committed_ = {};
   return synced_;

@@ -97,7 +97,7 @@ void World::crash(std::size_t index) {
   if (!host.up()) return;
   const JournalPosition synced = host.store->synced();
   host.disk.crash(chance(0.5));
-  const JournalPosition kept = host.journal.crash(random_());
+  const JournalPosition kept = host.journal.crash(chance(0.3), chance(0.3) ? random(8) : 0);
   model_.forget_unsynced(index, std::max({synced, kept, host.disk.durable()}));
   host.held.clear();
   host.replies.clear();

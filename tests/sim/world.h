@@ -29,6 +29,8 @@ struct WorldOptions {
   std::size_t hosts = 3;
   std::size_t keys = 12;
   std::size_t counters = 3;
+  bool rot = true;             // Of journals. Not with clears: without its clear a row cannot be judged.
+  double count_chance = 0.2;   // That a client's write is an increment of one of these.
   double commit_chance = 0.2;  // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
@@ -117,7 +119,7 @@ class World {
   void crash_and_boot(std::size_t host);
   void rot(std::size_t host);
   void scar(std::size_t host);
-  bool is_elsewhere(std::size_t host, const std::string& key, std::string_view record);
+  std::optional<std::size_t> holder_of(std::size_t host, const std::string& key, std::string_view record);
   void inspect();
   void heal();
   bool converged();

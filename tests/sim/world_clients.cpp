@@ -49,14 +49,14 @@ void World::client_read(Host& host) {
 }
 
 void World::client_write(Host& host, std::size_t index) {
-  if (chance(0.2)) return count(host, index);
+  if (chance(options_.count_chance)) return count(host, index);
   const WallTime wall = now(host).wall;
   const std::string& key = keys_[random(keys_.size())];
   const auto found = host.store->read(key);
   const RegisterRow before = found ? found->row : RegisterRow{};  // A damaged one is overwritten.
   const Expiry soon{wall.millis + 1 + random(20'000)};
   const std::uint64_t action = random(100);
-  if (action < 2) return clear(host, index);
+  if (action < 4) return clear(host, index);
   SetOptions options;
   if (action < 15) options.expiry = soon;
   const bool done =

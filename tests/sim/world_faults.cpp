@@ -32,17 +32,15 @@ void World::fault() {
 
 void World::crash_and_boot(std::size_t index) {
   crash(index);
-  if (chance(0.5)) rot(index);
+  if (options_.rot && chance(0.8)) rot(index);
   for (int i = 0; i < 6 && chance(0.7); ++i) scar(index);
   at(Millis(50 + random(chance(0.5) ? 300 : 4000)), [this, index] {
     if (!hosts_[index]->up()) boot(index);
   });
 }
 
-// A record of the journal becomes unreadable. Not one of a clear: nobody could say what rows should hold that
-// were written under a clear that never was.
+// A record of the journal becomes unreadable.
 void World::rot(std::size_t index) {
-  if (counters_.empty()) return;
   Host& host = *hosts_[index];
   const auto position = host.journal.damage(random_());
   if (!position || *position <= host.disk.durable()) return;
@@ -56,20 +54,27 @@ void World::scar(std::size_t index) {
   const std::string key = !counters_.empty() && chance(0.5) ? counters_[random(counters_.size())] : any_key();
   auto& rows = host.disk.of(Table::rows);
   const auto row = rows.find(string_row_key(key, cluster_.hash_keys));
-  if (row == rows.end() || !is_elsewhere(index, key, row->second)) return;
+  if (row == rows.end()) return;
+  const auto holder = holder_of(index, key, row->second);
+  if (!holder) return;
   VirtualDisk::damage(row->second, random_());
   host.scarred.insert(key);
+  if (chance(0.5)) return;
+  cut_.insert({index, *holder});  // So that it hears first from those who know less.
+  cut_.insert({*holder, index});
 }
 
-bool World::is_elsewhere(std::size_t index, const std::string& key, std::string_view bytes) {
+// Another host that has all that this row of host `index` holds, on its disk.
+std::optional<std::size_t> World::holder_of(std::size_t index, const std::string& key,
+                                            std::string_view bytes) {
   const auto record = decode_record(string_row_key(key, cluster_.hash_keys), bytes);
   const auto mine = record ? decode_body(record->body) : tl::unexpected(record.error());
-  if (!mine) return false;
-  return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& other) {
-    if (other == hosts_[index] || !other->up()) return false;
-    auto theirs = other->store->read(key);
-    return theirs && theirs->seen == JournalPosition{} && !theirs->row.merge(mine->row);
-  });
+  for (std::size_t other = 0; mine && other < hosts_.size(); ++other) {
+    if (other == index || !hosts_[other]->up()) continue;
+    auto theirs = hosts_[other]->store->read(key);
+    if (theirs && theirs->seen == JournalPosition{} && !theirs->row.merge(mine->row)) return other;
+  }
+  return std::nullopt;
 }
 
 // What must be true at any moment.
