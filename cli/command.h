@@ -15,7 +15,7 @@ namespace knit {
 
 enum class ExitCode : int {
   fine = 0,
-  differs = 1,  // Nodes differ, a verification found something, or a key does not exist.
+  differs = 1,  // Nodes differ, writes wait, a verification found something, or a key does not exist.
   usage = 2,
   unreachable = 3,  // No daemon answers.
   failed = 4,       // The daemon refused, or something failed on the way.
@@ -31,6 +31,9 @@ struct Arguments {
   std::string peer;
   bool all = false;
   std::uint64_t limit = 20;
+  bool dry_run = false;
+  bool watch = false;
+  double interval_seconds = 1;
   std::string key;
   std::vector<std::string> keys;
   std::string value;
@@ -48,6 +51,8 @@ void add_status(CLI::App& app, Command& command);
 void add_members(CLI::App& app, Command& command);
 void add_diff(CLI::App& app, Command& command);
 void add_repair(CLI::App& app, Command& command);
+void add_lag(CLI::App& app, Command& command);
+void add_hints(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
 void add_keys(CLI::App& app, Command& command);
 void add_cluster(CLI::App& app, Command& command);

@@ -4,19 +4,11 @@
 #include <utility>
 
 #include "cli/command.h"
+#include "cli/difference.h"
 #include "cli/text.h"
 
 namespace knit {
 namespace {
-
-std::string version_text(const Json& version) {
-  if (!version.is_object()) {
-    return "absent";
-  }
-  const std::string state = text_of(version, "state");
-  const std::string what = state == "value" ? bytes_text(number_of(version, "value_bytes")) : escaped(state);
-  return fmt::format("{}, {}", what, utc_text(number_of(version, "stamp_ms")));
-}
 
 std::pair<std::int64_t, std::int64_t> stamp(const Json& version) {
   return version.is_object() ? std::pair(number_of(version, "stamp_ms"), number_of(version, "stamp_counter"))
@@ -30,11 +22,6 @@ std::string newer(const Json& difference) {
     return "-";
   }
   return mine > theirs ? "here" : "there";
-}
-
-std::string key_text(const Json& difference) {
-  const std::string key = text_of(difference, "key");
-  return key.empty() ? "row " + escaped(text_of(difference, "row_key_hex")) : escaped(key);
 }
 
 Table difference_table(const Json& diff) {

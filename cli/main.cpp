@@ -12,18 +12,20 @@ namespace {
 constexpr const char* footer = R"(
 Exit codes:
   0    fine
-  1    nodes differ, a verification found something, or a key does not exist
+  1    nodes differ, writes wait, a verification found something, or a key does not exist
   2    the command line is wrong
   3    no daemon answers
   4    the daemon refused, or something failed
   130  interrupted
+`knit VERB --help` says what they mean for one command.
 
 Environment:
   KNIT_SOCKET     like --socket; by default /run/knit/knit.sock, then 127.0.0.1:6399
   KNIT_PASSWORD   the daemon's password, if it asks for one
 
 With --json each command prints one JSON document on one line; bytes that are not
-UTF-8 stand in it as {"hex": "..."}. Errors are then {"error": "..."} on stderr.)";
+UTF-8 stand in it as {"hex": "..."}. Errors are then {"error": "..."} on stderr.
+With --watch there is one such line for each picture or change.)";
 
 void describe(CLI::App& app, Command& command) {
   Arguments& arguments = command.arguments;
@@ -40,6 +42,8 @@ void describe(CLI::App& app, Command& command) {
   add_members(app, command);
   add_diff(app, command);
   add_repair(app, command);
+  add_lag(app, command);
+  add_hints(app, command);
   add_verify(app, command);
   add_keys(app, command);
   add_cluster(app, command);

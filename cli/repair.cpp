@@ -1,25 +1,23 @@
 // `knit repair`: one exchange with a peer or with all of them, now, and what it changed.
+#include "cli/repair.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
 #include "cli/command.h"
+#include "cli/peer_state.h"
+#include "cli/screen.h"
 #include "cli/text.h"
+#include "cli/watch.h"
 
 namespace knit {
 namespace {
 
 constexpr Millis poll_interval{200};
-constexpr int bar_width = 30;
-
-volatile std::sig_atomic_t interrupted = 0;
-
-void on_interrupt(int) { interrupted = 1; }
 
 // One line of a terminal that is written again and again. Elsewhere it is silent.
 class ProgressBar {
@@ -31,8 +29,7 @@ class ProgressBar {
 
   bool visible() const { return visible_; }
   void show(double fraction, const std::string& text) {
-    const int filled = static_cast<int>(std::clamp(fraction, 0.0, 1.0) * bar_width);
-    fmt::print(stderr, "\r\033[K[{:#<{}}{:.<{}}] {}", "", filled, "", bar_width - filled, text);
+    fmt::print(stderr, "\r\033[K{} {}", bar(fraction), text);
     std::fflush(stderr);
     drawn_ = true;
   }
@@ -59,9 +56,8 @@ void show_progress(ProgressBar& bar, Connection& observer) {
   int running = 0;
   std::int64_t rows = 0;
   for (const Json& peer : list_of(map_document(*reply), "peers")) {
-    const std::string progress = text_of(peer, "exchange_progress");
-    if (!progress.empty()) {
-      sum += std::atof(progress.c_str());
+    if (exchange_runs(peer)) {
+      sum += exchange_fraction(peer);
       rows += number_of(peer, "rows_sent") + number_of(peer, "rows_received");
       ++running;
     }
@@ -74,7 +70,7 @@ void show_progress(ProgressBar& bar, Connection& observer) {
 Result<std::optional<Reply>> await(Connection& connection, const Arguments& arguments) {
   ProgressBar bar(!arguments.json);
   auto observer = bar.visible() ? connect(arguments) : fail(ErrorCode::not_found, "");
-  while (interrupted == 0) {
+  while (!interrupted()) {
     auto reply = connection.receive(poll_interval);
     if (!reply || *reply) {
       return reply;
@@ -112,14 +108,20 @@ ExitCode show(const Json& sessions, bool json) {
 }
 
 Result<ExitCode> run(const Arguments& arguments) {
+  if (arguments.watch) {
+    return watch_exchanges(arguments);
+  }
   if (arguments.all != arguments.peer.empty()) {
     return fail(ErrorCode::bad_input, "name one peer, or say --all; `knit members` lists them");
+  }
+  if (arguments.dry_run) {
+    return run_dry(arguments);
   }
   auto connection = connect(arguments);
   if (!connection) {
     return tl::unexpected(connection.error());
   }
-  static_cast<void>(std::signal(SIGINT, on_interrupt));
+  catch_interrupts();
   const auto sent = connection->send({"KNIT", "REPAIR", arguments.all ? "ALL" : arguments.peer});
   if (!sent) {
     return tl::unexpected(sent.error());
@@ -135,12 +137,27 @@ Result<ExitCode> run(const Arguments& arguments) {
   return show(list_document(**reply), arguments.json);
 }
 
+constexpr const char* footer = R"(
+--dry-run compares and changes nothing: which keys differ, who holds which version (dots and
+stamps), whose value the key will have, and what would travel each way.
+--watch shows all exchanges that run, whoever began them, and then the last that ended.
+Exit codes: 0 every session came to its end (--dry-run: there is nothing to repair), 1 with
+--dry-run: something differs, 4 a session failed, 130 interrupted; others as in knit --help.)";
+
 }  // namespace
 
 void add_repair(CLI::App& app, Command& command) {
+  Arguments& arguments = command.arguments;
   CLI::App* verb = add_verb(app, command, "repair", "compare with a peer, or all, and heal both sides", run);
-  verb->add_option("PEER", command.arguments.peer, "its name, address, or the start of its node id");
-  verb->add_flag("--all", command.arguments.all, "with every reachable peer");
+  CLI::Option* peer =
+      verb->add_option("PEER", arguments.peer, "its name, address, or the start of its node id");
+  CLI::Option* all = verb->add_flag("--all", arguments.all, "with every reachable peer");
+  CLI::Option* dry = verb->add_flag("--dry-run", arguments.dry_run, "change nothing, tell what it would do");
+  verb->add_option("--limit", arguments.limit, "with --dry-run: list so many keys of a peer at most")
+      ->capture_default_str()
+      ->needs(dry);
+  add_watch(verb, arguments)->excludes(peer, all, dry);
+  verb->footer(footer);
 }
 
 }  // namespace knit

@@ -92,13 +92,18 @@ std::string utc_text(std::int64_t unix_milliseconds) {
   return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}", fmt::gmtime(seconds), unix_milliseconds % 1000);
 }
 
+std::int64_t now_milliseconds() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
+std::string now_text() { return utc_text(now_milliseconds()); }
+
 std::string since_text(std::int64_t unix_milliseconds) {
   if (unix_milliseconds <= 0) {
     return "never";
   }
-  using namespace std::chrono;
-  const auto now = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-  return duration_text(std::max<std::int64_t>(now - unix_milliseconds, 0));
+  return duration_text(std::max<std::int64_t>(now_milliseconds() - unix_milliseconds, 0));
 }
 
 std::vector<std::size_t> Table::widths() const {

@@ -26,6 +26,52 @@ bool Clock::covers(const Clock& other) const {
   return joined == *this;
 }
 
+namespace {
+
+// Calls visit(first, last) for each run of dots of an entry.
+template <class Visit>
+void each_run(const Clock::Entry& entry, Visit visit) {
+  if (entry.base > 0) visit(Clock::Range{1, entry.base});
+  for (const Clock::Range range : entry.above) visit(range);
+}
+
+// How many of the dots of `range` are in `entry`.
+std::uint64_t common(const Clock::Entry& entry, Clock::Range range) {
+  std::uint64_t sum = 0;
+  each_run(entry, [&](Clock::Range run) {
+    const std::uint64_t first = std::max(run.first, range.first);
+    const std::uint64_t last = std::min(run.last, range.last);
+    if (first <= last) sum += last - first + 1;
+  });
+  return sum;
+}
+
+std::uint64_t lacking(const Clock::Entry& mine, const Clock::Entry& theirs) {
+  if (mine.above.empty() && theirs.above.empty())
+    return theirs.base > mine.base ? theirs.base - mine.base : 0;
+  std::uint64_t sum = 0;
+  each_run(theirs, [&](Clock::Range run) { sum += run.last - run.first + 1 - common(mine, run); });
+  return sum;
+}
+
+}  // namespace
+
+bool Clock::covers(const Clock& other, ActorId actor) const {
+  const auto theirs = other.entries_.find(actor);
+  if (theirs == other.entries_.end()) return true;
+  const auto mine = entries_.find(actor);
+  return lacking(mine == entries_.end() ? Entry{} : mine->second, theirs->second) == 0;
+}
+
+std::uint64_t Clock::lacks(const Clock& other) const {
+  std::uint64_t sum = 0;
+  for (const auto& [actor, theirs] : other.entries_) {
+    const auto mine = entries_.find(actor);
+    sum += lacking(mine == entries_.end() ? Entry{} : mine->second, theirs);
+  }
+  return sum;
+}
+
 std::uint64_t Clock::base(ActorId actor) const {
   const auto found = entries_.find(actor);
   return found == entries_.end() ? 0 : found->second.base;
@@ -39,6 +85,17 @@ std::uint64_t Clock::highest(ActorId actor) const {
 
 void Clock::add(Dot dot) {
   if (dot.sequence != 0) add_range(entries_[dot.actor], {dot.sequence, dot.sequence});
+}
+
+void Clock::add(ActorId actor, Range range) { add_range(entries_[actor], range); }
+
+void Clock::replace(ActorId actor, const Clock& from) {
+  const auto found = from.entries_.find(actor);
+  if (found == from.entries_.end()) {
+    entries_.erase(actor);
+  } else {
+    entries_[actor] = found->second;
+  }
 }
 
 void Clock::join(const Clock& other) {

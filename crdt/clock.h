@@ -34,12 +34,17 @@ class Clock {
 
   bool covers(Dot dot) const;
   bool covers(const Clock& other) const;
-  std::uint64_t base(ActorId actor) const;     // All of 1..base are covered.
-  std::uint64_t highest(ActorId actor) const;  // The greatest sequence covered, gaps or not.
+  bool covers(const Clock& other, ActorId actor) const;  // As above, of the dots of `actor` alone.
+  std::uint64_t lacks(const Clock& other) const;         // How many dots of `other` are not covered here.
+  std::uint64_t base(ActorId actor) const;               // All of 1..base are covered.
+  std::uint64_t highest(ActorId actor) const;            // The greatest sequence covered, gaps or not.
   bool empty() const { return entries_.empty(); }
   const std::map<ActorId, Entry>& entries() const { return entries_; }
 
   void add(Dot dot);
+  void add(ActorId actor, Range range);  // Requires: 1 <= first <= last.
+  // Takes over what `from` says of `actor`, be it less or more.
+  void replace(ActorId actor, const Clock& from);
   void join(const Clock& other);
   // Forgets all dots of `actor` above `sequence`: they turned out to name other writes than ours.
   void truncate(ActorId actor, std::uint64_t sequence);

@@ -1,5 +1,7 @@
 #include "crdt/row_body.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace knit {
@@ -72,6 +74,29 @@ Result<RowVersion> decode_body_version(std::string_view body) {
   RowVersion version = RegisterRow::decode_version(in);
   if (!in.done()) return fail(ErrorCode::corrupt, "a row cannot be decoded");
   return version;
+}
+
+std::uint64_t shown_sequence(std::string_view body, ActorId actor) {
+  ByteReader in(body);
+  in.bytes();  // The name.
+  std::uint64_t highest = 0;
+  for (std::size_t siblings = in.count(1, siblings_max); siblings > 0; --siblings) {
+    const ActorId author{in.u64()};
+    const std::uint64_t sequence = in.varint();
+    if (author == actor) highest = std::max(highest, sequence);
+    in.u64();     // The stamp.
+    in.varint();  // The expiry.
+    if (Content{in.u8()} == Content::value) in.bytes();
+  }
+  VersionVector::decode(in);
+  if (in.varint() == 0 || !in.ok()) return highest;
+  const auto version = decode_body_version(body);
+  if (!version) return highest;
+  for (const Component& component : version->counter.components()) {
+    const Dot last = component.last_dot();
+    if (last.actor == actor) highest = std::max(highest, last.sequence);
+  }
+  return highest;
 }
 
 std::string_view key_of(std::string_view row_key, std::string_view name_in_body) {

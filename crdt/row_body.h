@@ -44,6 +44,10 @@ Result<std::string_view> decode_body_name(std::string_view body);
 // All but the values. corrupt if they cannot be decoded.
 Result<RowVersion> decode_body_version(std::string_view body);
 
+// The highest sequence of `actor` among the dots that a body shows: of its siblings, and the last ones of its
+// components. 0 if there is none.
+std::uint64_t shown_sequence(std::string_view body, ActorId actor);
+
 // The whole Redis key of a row. Requires: both come from the same well-formed row.
 std::string_view key_of(std::string_view row_key, std::string_view name_in_body);
 

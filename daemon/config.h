@@ -46,6 +46,11 @@ struct Config {
     Millis timeout{5000};
     bool operator==(const Peer&) const = default;
   } peer;
+  struct Http {
+    std::string listen = "127.0.0.1";
+    std::uint16_t port = 9399;  // 0: nothing is listened on.
+    bool operator==(const Http&) const = default;
+  } http;
   struct Store {
     std::size_t map_bytes = std::size_t{1} << 40;  // To be rounded up to whole pages.
     std::string durability = "commit";
@@ -53,9 +58,13 @@ struct Config {
     std::size_t journal_segment_bytes = std::size_t{16} << 20;
     std::size_t pending_bytes_max = std::size_t{256} << 20;
     std::size_t disk_reserve_bytes = std::size_t{16} << 20;
-    std::size_t log_entries_max = 1'000'000;
     bool operator==(const Store&) const = default;
   } store;
+  struct Hints {
+    Millis max_age{86'400'000};
+    std::size_t max_bytes = std::size_t{256} << 20;
+    bool operator==(const Hints&) const = default;
+  } hints;
   struct Clock {
     Millis max_ahead{500};
     bool operator==(const Clock&) const = default;

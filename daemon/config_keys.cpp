@@ -129,7 +129,9 @@ Expected set(const FlagKey& key, const ConfigValue& value) {
 
 Expected set(const PortKey& key, const ConfigValue& value) {
   const auto port = as_count(value);
-  if (!port || *port == 0 || *port > 65535) return "a port, 1 to 65535";
+  if (!port || (*port == 0 && !key.may_be_zero) || *port > 65535) {
+    return key.may_be_zero ? "a port, 1 to 65535, or 0 for none" : "a port, 1 to 65535";
+  }
   *key.out = static_cast<std::uint16_t>(*port);
   return {};
 }
@@ -221,13 +223,16 @@ std::vector<ConfigKey> config_key_table(Config& c) {
       {"peer", "advertise", AddressKey{&c.peer.advertise}},
       {"peer", "peers", AddressesKey{&c.peer.peers}},
       {"peer", "timeout", DurationKey{&c.peer.timeout, 500ms, 10min}},
+      {"http", "listen", IpKey{&c.http.listen}},
+      {"http", "port", PortKey{&c.http.port, true}},
       {"store", "durability", ChoiceKey{&c.store.durability, {"commit", "async"}}},
       {"store", "max_bytes", SizeKey{&c.store.max_bytes, 0, 64 * tebi}},
       {"store", "journal_segment_bytes", SizeKey{&c.store.journal_segment_bytes, mebi / 4, gibi}},
       {"store", "map_bytes", SizeKey{&c.store.map_bytes, 16 * mebi, 64 * tebi}},
       {"store", "pending_bytes_max", SizeKey{&c.store.pending_bytes_max, mebi, tebi}},
       {"store", "disk_reserve_bytes", SizeKey{&c.store.disk_reserve_bytes, mebi, tebi}},
-      {"store", "log_entries_max", CountKey{&c.store.log_entries_max, 1000, 1'000'000'000}},
+      {"hints", "max_age", DurationKey{&c.hints.max_age, 1min, 8760h}},
+      {"hints", "max_bytes", SizeKey{&c.hints.max_bytes, mebi, tebi}},
       {"clock", "max_ahead", DurationKey{&c.clock.max_ahead, 1ms, 1h}},
       {"anti_entropy", "interval", DurationKey{&c.anti_entropy.interval, 1s, 168h}},
       {"anti_entropy", "deadline", DurationKey{&c.anti_entropy.deadline, 100ms, 1h}},

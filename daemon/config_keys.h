@@ -37,6 +37,7 @@ struct FlagKey {
 };
 struct PortKey {
   std::uint16_t* out;
+  bool may_be_zero = false;
 };
 struct ModeKey {
   unsigned* out;

@@ -80,7 +80,8 @@ Daemon::Daemon(Config config, std::string version)
       tick_(loop_, [this] { on_tick(); }),
       alive_(loop_, notify_alive),
       stop_timer_(loop_, [this] { end_stop(1); }),
-      commit_timer_(loop_, [] {}),  // That end_turn() comes is enough.
+      commit_timer_(loop_, [] {}),  // That end_turn() comes is enough,
+      push_timer_(loop_, [] {}),    // for this one too.
       work_(loop_, [this] { on_work(); }),
       before_wait_(loop_, [this] { end_turn(); }),
       terminate_(loop_, SIGTERM, [this] { begin_stop(); }),
@@ -121,7 +122,7 @@ Result<void> Daemon::open_store() {
   options.cluster = std::move(*cluster);
   options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
   options.clock_max_ahead = config_.clock.max_ahead;
-  options.log_entries_max = config_.store.log_entries_max;
+  options.log = {config_.hints.max_bytes, config_.hints.max_age};
   options.disk_reserve_bytes = config_.store.disk_reserve_bytes;
   options.bytes_max = config_.store.max_bytes;
   auto store = Store::open(*disk_, *journal_, std::move(options));
@@ -203,7 +204,22 @@ Result<void> Daemon::listen() {
                                                             .set_log_level = set_redis_log_level,
                                                             .stop = [this] { begin_stop(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
-  return redis_->listen();
+  if (auto listening = redis_->listen(); !listening) return listening;
+  return listen_http();
+}
+
+Result<void> Daemon::listen_http() {
+  if (config_.http.port == 0) return {};
+  site_ = std::make_unique<Site>(redis_->shared(), [this] { return now(); }, [this] { return trouble(); });
+  http_ = std::make_unique<HttpServer>(loop_, HttpOptions{config_.http.listen, config_.http.port},
+                                       [this](std::string_view path) { return site_->answer(path); });
+  return http_->listen();
+}
+
+std::string Daemon::trouble() const {
+  if (stopping_) return "this node is stopping";
+  return store_->has_space() ? ""
+                             : "the disk is full, or the quota is reached: writes are refused, reads go on";
 }
 
 void Daemon::start_timers() {
@@ -261,6 +277,7 @@ void Daemon::on_tick() {
 }
 
 void Daemon::on_work() {
+  if (!node_->has_work()) return;  // What is due is done at the end of the turn.
   Outbox out;
   node_->work(out);
   deliver(out);
@@ -326,12 +343,21 @@ void Daemon::end_turn() {
   journal_->flush();
   begin_commit();
   redis_->flush();
+  push();
   transport_->end_turn();
   store_->end_reads();
   if (memory_is_due_) give_back_memory();
-  work_.turn(!stopping_ && node_->has_work());
+  work_.turn(!stopping_ && (node_->has_work() || node_->push_is_due()));
   // What flush() answered may have been the last that was waited for; what it ran may have written.
   if (stopping_ && redis_->idle() && !store_->committing() && !store_->start_commit()) end_stop(0);
+}
+
+void Daemon::push() {
+  if (stopping_) return;
+  Outbox out;
+  node_->push(now(), out);
+  deliver(out);
+  if (node_->push_waits()) push_timer_.once(StreamOptions{}.batch_interval);
 }
 
 // When nothing was read or written for a few seconds, what a load has left in memory is given back, once.

@@ -14,6 +14,8 @@
 #include "daemon/commit_pace.h"
 #include "daemon/config.h"
 #include "daemon/event_loop.h"
+#include "daemon/http/http_server.h"
+#include "daemon/http/site.h"
 #include "daemon/peer_transport.h"
 #include "daemon/redis/server.h"
 #include "node/node.h"
@@ -45,6 +47,8 @@ class Daemon {
   Result<void> open_disk();
   void make_node();
   Result<void> listen();
+  Result<void> listen_http();
+  std::string trouble() const;  // Of which /health tells.
   RedisOptions redis_options() const;
   void start_timers();
 
@@ -58,6 +62,7 @@ class Daemon {
   void undo(const Error& error);
   [[noreturn]] void end_broken(const Error& error);
   void end_turn();
+  void push();
   void notice_rest();
   void give_back_memory();
   void begin_stop();
@@ -75,10 +80,13 @@ class Daemon {
   std::unique_ptr<Node> node_;
   std::unique_ptr<PeerTransport> transport_;
   std::unique_ptr<RedisServer> redis_;
+  std::unique_ptr<Site> site_;
+  std::unique_ptr<HttpServer> http_;  // Null: switched off.
   Timer tick_;
   Timer alive_;
   Timer stop_timer_;
   Timer commit_timer_;
+  Timer push_timer_;
   WhenIdle work_;
   BeforeWait before_wait_;
   OnSignal terminate_;

@@ -75,10 +75,14 @@ void FrameWriter::queue(std::uint8_t channel, std::string message) {
   queues_[channel].messages.push_back(std::move(message));
 }
 
+// Channel 0, else the others by turns.
 FrameWriter::Queue* FrameWriter::next_queue() {
-  const auto waiting = [](const Queue& queue) { return !queue.messages.empty(); };
-  const auto found = std::find_if(queues_.begin(), queues_.end(), waiting);
-  return found == queues_.end() ? nullptr : &*found;
+  if (!queues_[0].messages.empty()) return queues_.data();
+  for (std::size_t i = 1; i < frame_channels; ++i) {
+    turn_ = turn_ % (frame_channels - 1) + 1;
+    if (!queues_[turn_].messages.empty()) return &queues_[turn_];
+  }
+  return nullptr;
 }
 
 void FrameWriter::take(std::size_t budget, std::string& out) {

@@ -18,7 +18,7 @@
 
 namespace knit {
 
-constexpr std::size_t frame_channels = 2;
+constexpr std::size_t frame_channels = 3;
 constexpr std::size_t frame_header_bytes = 6;
 constexpr std::size_t fragment_bytes_max = 64 << 10;
 constexpr std::size_t first_message_bytes_max = 4 << 10;  // Until the peer's first message was accepted.
@@ -58,8 +58,8 @@ class FrameReader {
   bool accepted_ = false;
 };
 
-// Queues messages and cuts them into frames. Lower channels go first: channel 0 is for small messages
-// whose sender does not flood.
+// Queues messages and cuts them into frames. Channel 0, for small messages whose sender does not flood, goes
+// first; the others take turns.
 class FrameWriter {
  public:
   void queue(std::uint8_t channel, std::string message);  // Requires: channel < frame_channels.
@@ -77,6 +77,7 @@ class FrameWriter {
   Queue* next_queue();
 
   std::array<Queue, frame_channels> queues_;
+  std::size_t turn_ = 1;  // The channel that was served last, of the others.
   std::size_t queued_bytes_ = 0;
 };
 

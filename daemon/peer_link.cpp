@@ -35,7 +35,7 @@ PeerLink::PeerLink(PeerTransport& transport, LinkId id, bool dialed, SocketAddre
       id_(id),
       dialed_(dialed),
       address_(std::move(address)),
-      reader_({control_message_bytes_max, exchange_message_bytes_max}),
+      reader_({control_message_bytes_max, exchange_message_bytes_max, exchange_message_bytes_max}),
       opened_(now),
       write_progress_(now) {}
 

@@ -70,7 +70,7 @@ Result<OpenRow> Keyspace::open_to_replace(std::string_view key, Store::Values va
 Result<std::optional<Keyspace::Found>> Keyspace::get(std::string_view key, WallTime now) {
   seen_ = {};
   if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
-  const auto glance = store_.glance(key);
+  const auto glance = store_.glance(key, now);
   if (!glance) return tl::unexpected(glance.error());
   if (!glance->decisive) return get_of_siblings(key, now);
   seen_ = glance->seen;

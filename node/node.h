@@ -19,9 +19,11 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "merkle/exchange.h"
+#include "node/out_stream.h"
 #include "node/scrub.h"
 #include "node/status.h"
 #include "node/wire.h"
+#include "node/write_times.h"
 #include "store/store.h"
 
 namespace knit {
@@ -39,8 +41,8 @@ struct JobId {
 };
 
 // Small messages must not wait behind large ones, so the transport interleaves the channels of a link.
-enum class Channel : std::uint8_t { control = 0, exchange = 1 };
-constexpr std::size_t channels = 2;
+enum class Channel : std::uint8_t { control = 0, stream = 1, exchange = 2 };
+constexpr std::size_t channels = 3;
 
 struct NodeOptions {
   std::string name;     // For people; the host's name by default.
@@ -53,7 +55,10 @@ struct NodeOptions {
   Millis peer_timeout{5000};          // A peer that was not heard for so long is unreachable.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
   std::size_t exchange_sessions_max = 4;
-  Millis scrub_interval{0};          // What one pass of the scrub takes; zero: none.
+  StreamOptions stream;
+  std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
+  Millis relay_after{2000};  // A peer that has not come on for so long gets another node's writes from us.
+  Millis scrub_interval{0};  // What one pass of the scrub takes; zero: none.
   std::size_t rows_per_step = 4096;  // Of background work: one to two milliseconds.
 };
 
@@ -105,6 +110,12 @@ class Node {
   // one, and for our own address.
   bool wants_link(const std::string& address) const;
 
+  // Sends what the log has for peers, as far as their credit goes. To be called at the end of each turn.
+  void push(Now now, Outbox& out);
+  // There is more to push, in the next turn, or when StreamOptions::batch_interval has passed.
+  bool push_is_due() const { return streams_behind_; }
+  bool push_waits() const { return push_waits_; }
+
   // Time passed. To be called about ten times a second.
   void on_tick(Now now, Outbox& out);
   // A piece of background work of a millisecond or two. To be called while has_work(), between events.
@@ -121,8 +132,9 @@ class Node {
   Result<JobId> start_verify();
   void cancel(JobId job);  // Its client went away. Nothing is told.
 
-  // A debug aid: drops everything to and from a peer until told otherwise ("" means all peers).
-  Result<void> isolate(std::string_view peer, bool isolated);
+  // A debug aid: drops everything to and from a peer until told otherwise ("" means all peers). Links that
+  // lost something so are closed in the end.
+  Result<void> isolate(std::string_view peer, bool isolated, Now now, Outbox& out);
 
   NodeStatus status(Now now);
   ScrubStatus scrub_status() const { return {scrub_.on(), scrub_.progress(), scrub_.last()}; }
@@ -144,19 +156,53 @@ class Node {
     Millis started{};
     Millis last_progress{};
   };
-  // What the digests of the two showed.
+  // What the status of a peer showed, beside our own state.
   struct Sight {
     Uint128 my_root{};
     Uint128 peer_root{};
-    std::uint64_t my_clock{};
-    std::uint64_t peer_clock{};
+    Clock my_clock;
+    Clock peer_clock;
     bool operator==(const Sight&) const = default;
+  };
+  // What a peer was told last on its link.
+  struct Told {
+    Clock clock;
+    Uint128 root{};
+    bool tree_complete{};
+    std::uint64_t keys{};
+    std::string lags;
+    bool operator==(const Told&) const = default;
+  };
+  // Since when a peer has had no more of an actor's writes than this, although we have.
+  struct Stall {
+    Clock has;  // Of that actor alone.
+    Millis since{};
+  };
+  // How far a peer says that others are behind its writes.
+  using Lags = std::map<NodeId, Millis>;
+  struct Shown {
+    Uint128 root{};
+    bool tree_complete{};
+    std::uint64_t keys{};
   };
   struct Peer {
     Hello hello;
     std::optional<LinkId> link;
-    std::optional<Status> status;  // The last one on this link.
-    Millis status_at{};
+    std::optional<Shown> shown;  // By its last status on this link.
+    std::optional<Told> told;    // On this link,
+    Millis told_at{};            // lately.
+    Beat beat;                   // The last one on this link,
+    Millis beat_at{};            // and when it came.
+    OutStream stream{StreamOptions{}};
+    StreamStats stream_stats;
+    bool stream_paused = false;       // Until its next status or beat.
+    std::uint64_t taken_epoch = 0;    // Of its stream, and
+    std::uint64_t taken_number = 0;   // the last batch that was taken of it,
+    std::uint64_t refused_epoch = 0;  // unless it was refused: then nothing more of it is taken.
+    std::map<ActorId, Stall> stalls;
+    Lags lags;
+    double pace = 0;                     // Rows it acknowledged in a second, lately.
+    std::uint64_t acknowledged = 0;      // Rows, since the last beat.
     std::uint64_t unequal_statuses = 0;  // In a row, without an exchange.
     Sight sight;                         // With the last status.
     std::optional<Sight> tried;          // When the last session began,
@@ -191,19 +237,45 @@ class Node {
   bool keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& out);
   void drop_link(LinkId link, std::string reason, Now now, Outbox& out);
   void forget_link(LinkId link, std::string_view reason, Now now, Outbox& out);
+  void leave(Peer& peer) const;
   void send(LinkId link, Channel channel, const Message& message, Outbox& out);
-  bool reachable(const Peer& peer) const { return peer.link && peer.status; }
+  bool reachable(const Peer& peer) const { return peer.link && peer.shown; }
   Peer* peer_of(LinkId link);
   Result<NodeId> find_peer(std::string_view name) const;
 
   // Step 0: node_status.cpp.
-  Status my_status(const Peer& peer, Now now);
+  Beat my_beat(const Peer& peer, Now now) const;
+  Told my_state(Now now);
+  std::string my_lags(Now now) const;
+  void handle(LinkId link, const Beat& beat, Now now, Outbox& out);
   void handle(LinkId link, const Status& status, Now now, Outbox& out);
-  void check_my_actor(const Status& status, Now now, Outbox& out);
+  void on_beat(Peer& peer, const Beat& beat, Now now);
+  bool take_clock(Peer& peer, const Status& status);
+  void compare(Peer& peer, Now now, Outbox& out);
+  void check_my_actor(const Peer& peer, Now now, Outbox& out);
   void send_status(Peer& peer, Now now, Outbox& out);
-  PeerStatus peer_status(NodeId id, const Peer& peer) const;
+  void hasten_status(Peer& peer) const;
+  void begin_anew(Peer& peer);
+  void announce_tree(Now now, Outbox& out);
+  void set_isolated(Peer& peer, bool isolated, Now now, Outbox& out);
+  PeerStatus peer_status(NodeId id, const Peer& peer, Now now) const;
   bool was_met(const std::string& address) const;
   bool all_peers_equal() const;
+
+  // Streams: node_streams.cpp.
+  void handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out);
+  void handle(LinkId link, const StreamAck& ack, Now now, Outbox& out);
+  Result<void> take_batch(Peer& peer, const StreamPayload& payload, Now now);
+  Result<void> take_item(Peer& peer, const StreamPayload::Item& item, Now now);
+  void push_to(Peer& peer, Now now, Outbox& out);
+  bool pushes_to(const Peer& peer) const;
+  bool help(Peer& peer, Now now);
+  bool help_with(Peer& peer, ActorId actor, Now now);
+  bool is_alive(ActorId actor) const;
+  bool is_first_holder(ActorId actor, std::uint64_t sequence) const;
+  std::optional<Backlog> backlog(const Peer& peer, Now now) const;
+  std::optional<Millis> lag_of(const Peer& peer, Now now) const;
+  std::vector<Lag> lags(Now now) const;
 
   // Exchanges and jobs: node_exchanges.cpp.
   void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);
@@ -238,6 +310,15 @@ class Node {
   bool work_failed_ = false;  // A failing disk must not spin the loop:
   Millis work_pause_{};       // it is tried again after this, which grows.
   std::optional<Millis> work_resumes_;
+  JournalPosition pushed_at_;  // What had been applied then.
+  bool push_again_ = true;     // Something else has changed since: a clock, credit, a peer.
+  bool push_waits_ = false;
+  bool streams_behind_ = false;  // More is to be pushed in the next turn.
+  WriteTimes write_times_;
+  ActorId timed_actor_;
+  Histogram stream_delays_{stream_delay_bounds};
+  bool tree_was_complete_ = false;
+  Millis next_log_trim_{};
   std::vector<ExchangeReport> reports_;
   std::uint64_t exchanges_ = 0;
   ExchangeStats totals_;

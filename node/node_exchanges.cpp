@@ -39,8 +39,8 @@ std::string describe(const ExchangeReport& report) {
 }  // namespace
 
 bool Node::may_begin_session(const Peer& peer) const {
-  if (!peer.link || !peer.status || peer.session) return false;
-  const bool complete = peer.status->tree_complete && store_.tree().complete();
+  if (!reachable(peer) || peer.session) return false;
+  const bool complete = peer.shown->tree_complete && store_.tree().complete();
   if (!complete && !planted(Fault::exchange_before_tree)) return false;
   const auto running =
       std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.session.has_value(); });

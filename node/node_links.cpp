@@ -13,6 +13,13 @@ constexpr std::size_t hello_text_bytes_max = 255;
 
 bool is_hello(const Message& message) { return std::holds_alternative<Hello>(message); }
 
+Channel channel_of(const Message& message) {
+  if (std::holds_alternative<StreamBatch>(message)) return Channel::stream;
+  const bool bulk =
+      std::holds_alternative<ExchangeOpen>(message) || std::holds_alternative<ExchangeTurn>(message);
+  return bulk ? Channel::exchange : Channel::control;
+}
+
 // What a stranger calls itself goes into logs and terminals.
 bool is_plain(std::string_view text) {
   return text.size() <= hello_text_bytes_max &&
@@ -76,8 +83,20 @@ void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& ou
     out.push_back(Notice{Notice::Level::warning, "lost " + peer->hello.name + ": " + std::string(reason)});
   }
   peer->link.reset();
-  peer->status.reset();
-  peer->equal = false;
+  leave(*peer);
+}
+
+// What was said on a link that is gone.
+void Node::leave(Peer& peer) const {
+  peer.shown.reset();
+  peer.told.reset();
+  peer.stream_paused = false;
+  peer.taken_epoch = peer.taken_number = peer.refused_epoch = 0;
+  peer.beat = {};
+  peer.equal = false;
+  peer.stalls.clear();
+  peer.stream.stop();
+  peer.pace = 0;
 }
 
 void Node::on_progress(LinkId link, Now now) {
@@ -103,10 +122,7 @@ void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now 
   found->second.last_heard = now.steady;
   const auto message = decode_message(bytes);
   if (!message) return drop_link(link, message.error().message, now, out);
-  const bool bulk =
-      std::holds_alternative<ExchangeOpen>(*message) || std::holds_alternative<ExchangeTurn>(*message);
-  if (bulk != (channel == Channel::exchange))
-    return drop_link(link, "a message on the wrong channel", now, out);
+  if (channel != channel_of(*message)) return drop_link(link, "a message on the wrong channel", now, out);
   if (!found->second.peer && !is_hello(*message)) {
     return drop_link(link, "the first message was no hello", now, out);
   }
@@ -133,6 +149,7 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   peer.hello = hello;
   if (is_new) {
     peer.since = now.wall;
+    peer.stream = OutStream(options_.stream);
     peer.next_scheduled =
         now.steady + Millis(random() % static_cast<std::uint64_t>(options_.exchange_interval.count()));
   }
@@ -197,7 +214,7 @@ bool Node::keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& o
   const LinkId old = *peer.link;
   end_session(peer, "the link was replaced", now, out);
   peer.link.reset();
-  peer.status.reset();
+  leave(peer);
   links_.erase(old);
   out.push_back(CloseLink{old, "there is another link to this node"});
   return true;
@@ -217,16 +234,22 @@ Result<NodeId> Node::find_peer(std::string_view name) const {
   return *found;
 }
 
-Result<void> Node::isolate(std::string_view name, bool isolated) {
+Result<void> Node::isolate(std::string_view name, bool isolated, Now now, Outbox& out) {
   if (name.empty()) {
     all_isolated_ = isolated;
-    for (auto& [id, peer] : peers_) peer.isolated = isolated;
+    for (auto& [id, peer] : peers_) set_isolated(peer, isolated, now, out);
     return {};
   }
   const auto id = find_peer(name);
   if (!id) return tl::unexpected(id.error());
-  peers_.at(*id).isolated = isolated;
+  set_isolated(peers_.at(*id), isolated, now, out);
   return {};
+}
+
+void Node::set_isolated(Peer& peer, bool isolated, Now now, Outbox& out) {
+  const bool ends = peer.isolated && !isolated;
+  peer.isolated = isolated;
+  if (ends && peer.link) drop_link(*peer.link, "it was isolated, and lost messages", now, out);
 }
 
 }  // namespace knit

@@ -10,60 +10,139 @@ namespace {
 
 constexpr std::uint64_t patience_statuses = 3;
 constexpr std::uint64_t round_trip_max_millis = 3'600'000;  // A peer may send any number.
+constexpr std::uint64_t lag_max_millis = 1'000'000'000'000;
+constexpr std::size_t peers_told_max = 256;
+constexpr int hurried_statuses = 4;  // At most so many in an interval.
+constexpr Millis log_trim_interval{1000};
 
 std::uint64_t millis(Millis time) { return static_cast<std::uint64_t>(time.count()); }
 
-}  // namespace
-
-Status Node::my_status(const Peer& peer, Now now) {
-  Status status;
-  status.clock_digest = store_.clock().digest(store_.hash_keys().digest);
-  status.root = root_digest(store_.tree(), store_.clear(), store_.hash_keys());
-  status.tree_complete = store_.tree().complete();
-  status.keys = store_.key_count(now.wall);
-  status.your_actor = peer.hello.actor;
-  status.your_sequence = store_.clock().highest(peer.hello.actor);
-  status.sent_millis = millis(now.steady);
-  if (peer.status) {
-    status.echo_millis = peer.status->sent_millis;
-    status.held_millis = millis(now.steady - peer.status_at);
+// What is not the same in both, of `now`. Empty if an actor has gone: then all must be told.
+std::optional<Clock> changes(const Clock& before, const Clock& now) {
+  Clock changed;
+  for (const auto& [actor, entry] : before.entries()) {
+    if (!now.entries().contains(actor)) return std::nullopt;
   }
-  return status;
+  for (const auto& [actor, entry] : now.entries()) {
+    const auto old = before.entries().find(actor);
+    if (old == before.entries().end() || !(old->second == entry)) changed.replace(actor, now);
+  }
+  return changed;
 }
 
+}  // namespace
+
+Beat Node::my_beat(const Peer& peer, Now now) const {
+  Beat beat;
+  beat.sent_millis = millis(now.steady);
+  if (peer.beat.sent_millis != 0) {
+    beat.echo_millis = peer.beat.sent_millis;
+    beat.held_millis = millis(now.steady - peer.beat_at);
+  }
+  return beat;
+}
+
+Node::Told Node::my_state(Now now) {
+  return {store_.clock(), root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
+          store_.tree().complete(), store_.key_count(now.wall), my_lags(now)};
+}
+
+// Nothing new costs a beat. What is new in the clock is told, not all of it.
 void Node::send_status(Peer& peer, Now now, Outbox& out) {
   if (!peer.link) return;
   peer.next_status = now.steady + options_.status_interval;
-  send(*peer.link, Channel::control, my_status(peer, now), out);
+  Told state = my_state(now);
+  if (peer.told == state) return send(*peer.link, Channel::control, my_beat(peer, now), out);
+  std::optional<Clock> changed;
+  if (peer.told) changed = changes(peer.told->clock, state.clock);
+  std::string clock;
+  ByteWriter writer(clock);
+  (changed ? *changed : state.clock).encode(writer);
+  send(*peer.link, Channel::control,
+       Status{my_beat(peer, now), state.root, state.tree_complete, state.keys, !changed, clock, state.lags},
+       out);
+  peer.told = std::move(state);
+  peer.told_at = now.steady;
+}
+
+// Something that a peer waits for has happened: it is told sooner, but not at any price.
+void Node::hasten_status(Peer& peer) const {
+  peer.next_status = std::min(peer.next_status, peer.told_at + options_.status_interval / hurried_statuses);
+}
+
+void Node::on_beat(Peer& peer, const Beat& beat, Now now) {
+  const std::uint64_t waited = millis(now.steady) - beat.echo_millis;
+  if (beat.echo_millis != 0 && waited >= beat.held_millis &&
+      waited - beat.held_millis <= round_trip_max_millis) {
+    peer.round_trip = Millis(static_cast<std::int64_t>(waited - beat.held_millis));
+  }
+  const double seconds = std::chrono::duration<double>(now.steady - peer.beat_at).count();
+  if (peer.beat.sent_millis != 0 && seconds > 0) {
+    const double pace = static_cast<double>(peer.acknowledged) / seconds;
+    peer.pace = peer.pace > 0 ? (peer.pace + pace) / 2 : pace;
+  }
+  peer.beat = beat;
+  peer.beat_at = now.steady;
+  push_again_ = push_again_ || peer.stream_paused;
+  peer.stream_paused = false;
+}
+
+void Node::handle(LinkId link, const Beat& beat, Now now, Outbox& out) {
+  Peer& peer = *peer_of(link);
+  on_beat(peer, beat, now);
+  if (reachable(peer)) compare(peer, now, out);
+  peer.acknowledged = 0;
 }
 
 void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
+  on_beat(peer, status.beat, now);
+  if (!take_clock(peer, status)) return drop_link(link, "a status that cannot be understood", now, out);
   if (!reachable(peer)) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});
   }
-  peer.status = status;
-  peer.status_at = now.steady;
-  const std::uint64_t waited = millis(now.steady) - status.echo_millis;
-  if (status.echo_millis != 0 && waited >= status.held_millis &&
-      waited - status.held_millis <= round_trip_max_millis) {
-    peer.round_trip = Millis(static_cast<std::int64_t>(waited - status.held_millis));
+  peer.shown = {status.root, status.tree_complete, status.keys};
+  push_again_ = true;
+  check_my_actor(peer, now, out);
+  compare(peer, now, out);
+  peer.acknowledged = 0;
+}
+
+bool Node::take_clock(Peer& peer, const Status& status) {
+  ByteReader clock_in(status.clock);
+  const Clock told = Clock::decode(clock_in);
+  Lags lags;
+  ByteReader lags_in(status.lags);
+  while (lags_in.ok() && lags_in.left() > 0 && lags.size() < peers_told_max) {
+    const NodeId node{lags_in.u64()};
+    lags[node] = Millis(std::min(lags_in.varint(), lag_max_millis));
   }
-  check_my_actor(status, now, out);
-  const Status mine = my_status(peer, now);
+  if (!clock_in.done() || !lags_in.done()) return false;
+  peer.stream.on_clock(told, status.clock_whole);
+  peer.lags = std::move(lags);
+  return true;
+}
+
+// Clocks differ: streams bring what is missing, if they can. Clocks are equal and rows are not: an exchange.
+void Node::compare(Peer& peer, Now now, Outbox& out) {
+  const Clock& theirs = peer.stream.peer_clock();
+  const Uint128 root = root_digest(store_.tree(), store_.clear(), store_.hash_keys());
   const bool comparable =
-      (status.tree_complete && mine.tree_complete) || planted(Fault::exchange_before_tree);
-  peer.equal = comparable && status.root == mine.root;
+      (peer.shown->tree_complete && store_.tree().complete()) || planted(Fault::exchange_before_tree);
+  const bool clocks_equal = theirs == store_.clock();
+  peer.equal = comparable && peer.shown->root == root;
   if (peer.equal) peer.last_equal = now.wall;
-  peer.sight = {mine.root, status.root, mine.clock_digest, status.clock_digest};
-  const bool differs = comparable && (!peer.equal || status.clock_digest != mine.clock_digest);
-  peer.unequal_statuses = differs ? peer.unequal_statuses + 1 : 0;
+  peer.sight = {root, peer.shown->root, store_.clock(), theirs};
+  const bool rows_differ = comparable && clocks_equal && !peer.equal;
+  peer.unequal_statuses = rows_differ ? peer.unequal_statuses + 1 : 0;
   if (store_.has_damage() && all_peers_equal()) store_.forget_damaged();
-  if (!differs || !may_begin_session(peer) || is_paused(peer, now)) return;
-  // One of the two begins; the other only if that one does not seem to.
+  const bool beyond_streams = !clocks_equal && help(peer, now) && comparable;
+  if (clocks_equal) peer.stalls.clear();
+  if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || is_paused(peer, now)) return;
+  // Of two whose rows differ one begins; the other only if that one does not seem to.
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
-  if (mine_to_begin || peer.unequal_statuses > patience_statuses)
+  if (beyond_streams || mine_to_begin || peer.unequal_statuses > patience_statuses)
     begin_session(peer, false, std::nullopt, now, out);
 }
 
@@ -75,11 +154,14 @@ bool Node::all_peers_equal() const {
 }
 
 // A peer knows later writes of this actor than we do: this directory was restored from an old copy.
-void Node::check_my_actor(const Status& status, Now now, Outbox& out) {
+void Node::check_my_actor(const Peer& peer, Now now, Outbox& out) {
   const ActorId actor = store_.identity().actor;
-  if (status.your_actor != actor || status.your_sequence <= store_.clock().highest(actor)) return;
+  if (peer.stream.peer_clock().highest(actor) <= store_.clock().highest(actor)) return;
   // What a session took as the clock of its start covers dots that are not ours after all.
-  for (auto& [id, peer] : peers_) end_session(peer, "a fresh actor was taken", now, out);
+  for (auto& [id, other] : peers_) {
+    end_session(other, "a fresh actor was taken", now, out);
+    other.stream.end(actor);
+  }
   const auto taken = store_.reincarnate({random()}, now.wall);
   if (!taken) {
     out.push_back(Notice{Notice::Level::error, "cannot take a fresh actor: " + taken.error().message});
@@ -93,6 +175,15 @@ void Node::check_my_actor(const Status& status, Now now, Outbox& out) {
   for (const auto& [link, state] : links_) send(link, Channel::control, my_hello(), out);
 }
 
+// Whoever waits to compare with us hears of a tree that has become whole.
+void Node::announce_tree(Now now, Outbox& out) {
+  const bool complete = store_.tree().complete();
+  if (complete && !tree_was_complete_) {
+    for (auto& [id, peer] : peers_) send_status(peer, now, out);
+  }
+  tree_was_complete_ = complete;
+}
+
 void Node::on_tick(Now now, Outbox& out) {
   resume_work(now);
   std::vector<LinkId> silent;
@@ -102,19 +193,24 @@ void Node::on_tick(Now now, Outbox& out) {
     if (is_silent || is_stranger) silent.push_back(id);
   }
   for (const LinkId id : silent) drop_link(id, "nothing was heard for too long", now, out);
+  announce_tree(now, out);
   for (auto& [id, peer] : peers_) {
     if (peer.link && now.steady >= peer.next_status) send_status(peer, now, out);
     schedule(peer, now, out);
   }
   start_waiting_jobs(now, out);
   scrub(now, out);
+  if (now.steady >= next_log_trim_) {
+    next_log_trim_ = now.steady + log_trim_interval;
+    store_.trim_log(now.wall);
+  }
 }
 
 void Node::on_undone(Now now, Outbox& out) {
   while (!links_.empty()) drop_link(links_.begin()->first, "unsynced changes were undone", now, out);
 }
 
-PeerStatus Node::peer_status(NodeId id, const Peer& peer) const {
+PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
   PeerStatus status;
   status.node = id;
   status.actor = peer.hello.actor;
@@ -126,11 +222,13 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer) const {
   status.round_trip = peer.round_trip;
   status.equal = peer.equal;
   status.last_equal = peer.last_equal;
-  if (peer.status) {
-    status.tree_complete = peer.status->tree_complete;
-    status.clock_equal = peer.status->clock_digest == store_.clock().digest(store_.hash_keys().digest);
-    status.root = peer.status->root;
-    status.keys = peer.status->keys;
+  status.stream = peer.stream_stats;
+  status.backlog = backlog(peer, now);
+  if (peer.shown) {
+    status.tree_complete = peer.shown->tree_complete;
+    status.clock_equal = peer.stream.peer_clock() == store_.clock();
+    status.root = peer.shown->root;
+    status.keys = peer.shown->keys;
   }
   if (peer.session) {
     status.exchange_progress = peer.session->exchange->progress();
@@ -161,7 +259,7 @@ NodeStatus Node::status(Now now) {
   status.damaged_rows = store_.damaged_rows();
   status.bytes_on_disk = store_.bytes_on_disk();
   status.pending_bytes = store_.pending_bytes();
-  for (const auto& [id, peer] : peers_) status.peers.push_back(peer_status(id, peer));
+  for (const auto& [id, peer] : peers_) status.peers.push_back(peer_status(id, peer, now));
   for (const std::string& address : options_.peers) {
     if (!was_met(address)) status.peers.emplace_back().address = address;
   }
@@ -172,6 +270,10 @@ NodeStatus Node::status(Now now) {
   status.last_exchanges = reports_;
   status.exchanges = exchanges_;
   status.totals = totals_;
+  status.lags = lags(now);
+  status.log = {store_.log().bytes(), store_.log().bytes_max(), store_.log().oldest()};
+  status.stale_reads = store_.stale_reads();
+  status.stream_delays = stream_delays_;
   return status;
 }
 

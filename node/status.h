@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "merkle/exchange.h"
 #include "node/scrub.h"
+#include "store/store.h"
 
 namespace knit {
 
@@ -63,13 +64,6 @@ struct LogStatus {
   std::uint64_t bytes{};
   std::uint64_t bytes_max{};
   std::optional<WallTime> oldest;  // Empty: nothing is in it.
-};
-
-// Reads here that a remote write has shown to be stale: it was written before them and came after.
-struct StaleReads {
-  std::uint64_t count{};
-  Millis last_age{};  // How much later than the write the read was.
-  Millis most_age{};
 };
 
 constexpr std::array<double, 13> stream_delay_bounds{1,   2,   5,    10,   20,   50,   100,

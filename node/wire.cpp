@@ -14,7 +14,10 @@ enum class Kind : std::uint64_t {
   status = 1,
   exchange_open = 2,
   exchange_turn = 3,
-  exchange_end = 4
+  exchange_end = 4,
+  beat = 5,
+  stream_batch = 6,
+  stream_ack = 7
 };
 
 constexpr std::size_t fields_max = 16;
@@ -47,13 +50,33 @@ void pack(Packer& out, const Hello& m) {
   out.pack(m.name).pack(m.address).pack(m.version);
 }
 
+void pack_beat(Packer& out, const Beat& m) {
+  out.pack(m.sent_millis).pack(m.echo_millis).pack(m.held_millis);
+}
+
 void pack(Packer& out, const Status& m) {
   begin(out, Kind::status, 9);
-  out.pack(m.clock_digest);
+  pack_beat(out, m.beat);
   pack_binary(out, packed_root(m.root));
-  out.pack(m.tree_complete).pack(m.keys);
-  out.pack(m.your_actor.value).pack(m.your_sequence);
-  out.pack(m.sent_millis).pack(m.echo_millis).pack(m.held_millis);
+  out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
+  pack_binary(out, m.clock);
+  pack_binary(out, m.lags);
+}
+
+void pack(Packer& out, const Beat& m) {
+  begin(out, Kind::beat, 3);
+  pack_beat(out, m);
+}
+
+void pack(Packer& out, const StreamBatch& m) {
+  begin(out, Kind::stream_batch, 3);
+  out.pack(m.epoch).pack(m.number);
+  pack_binary(out, m.payload);
+}
+
+void pack(Packer& out, const StreamAck& m) {
+  begin(out, Kind::stream_ack, 3);
+  out.pack(m.epoch).pack(m.number).pack(m.accepted);
 }
 
 void pack_exchange(Packer& out, Kind kind, std::uint64_t session, std::string_view payload) {
@@ -131,19 +154,41 @@ Message read_hello(Fields& in) {
   return m;
 }
 
+Beat read_beat(Fields& in) {
+  Beat m;
+  m.sent_millis = in.number();
+  m.echo_millis = in.number();
+  m.held_millis = in.number();
+  return m;
+}
+
 Message read_status(Fields& in) {
   Status m;
-  m.clock_digest = in.number();
+  m.beat = read_beat(in);
   const std::string_view root = in.binary();
   in.require(root.size() == sizeof(m.root));
   m.root = ByteReader(root).u128();
   m.tree_complete = in.boolean();
   m.keys = in.number();
-  m.your_actor = {in.number()};
-  m.your_sequence = in.number();
-  m.sent_millis = in.number();
-  m.echo_millis = in.number();
-  m.held_millis = in.number();
+  m.clock_whole = in.boolean();
+  m.clock = in.binary();
+  m.lags = in.binary();
+  return m;
+}
+
+Message read_batch(Fields& in) {
+  StreamBatch m;
+  m.epoch = in.number();
+  m.number = in.number();
+  m.payload = in.binary();
+  return m;
+}
+
+Message read_ack(Fields& in) {
+  StreamAck m;
+  m.epoch = in.number();
+  m.number = in.number();
+  m.accepted = in.boolean();
   return m;
 }
 
@@ -165,7 +210,7 @@ Message read_end(Fields& in) {
 Result<Message> read(const msgpack::object& object) {
   Fields in(object);
   const std::uint64_t kind = in.number();
-  in.require(kind <= static_cast<std::uint64_t>(Kind::exchange_end));
+  in.require(kind <= static_cast<std::uint64_t>(Kind::stream_ack));
   Message message = [&]() -> Message {
     switch (static_cast<Kind>(kind)) {
       case Kind::hello: return read_hello(in);
@@ -173,6 +218,9 @@ Result<Message> read(const msgpack::object& object) {
       case Kind::exchange_open: return read_exchange<ExchangeOpen>(in);
       case Kind::exchange_turn: return read_exchange<ExchangeTurn>(in);
       case Kind::exchange_end: return read_end(in);
+      case Kind::beat: return read_beat(in);
+      case Kind::stream_batch: return read_batch(in);
+      case Kind::stream_ack: return read_ack(in);
     }
     return ExchangeEnd{};
   }();

@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 2;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 3;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 256 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
@@ -32,17 +32,36 @@ struct Hello {
   std::string version;
 };
 
-// Step 0 of a comparison, told once a status interval. All of one instant.
+// Told once a status interval: that the sender lives, and how long the way is.
+struct Beat {
+  std::uint64_t sent_millis{};  // The sender's steady clock.
+  std::uint64_t echo_millis{};  // The receiver's, from its last beat; 0 if there was none.
+  std::uint64_t held_millis{};  // How long ago that one arrived.
+};
+
+// Step 0 of a comparison: takes the place of a beat when something has changed. All of one instant.
 struct Status {
-  std::uint64_t clock_digest{};
+  Beat beat;
   Uint128 root{};
   bool tree_complete{};
   std::uint64_t keys{};
-  ActorId your_actor;             // What the sender knows of the receiver's own writes:
-  std::uint64_t your_sequence{};  // more than the receiver itself means trouble.
-  std::uint64_t sent_millis{};    // The sender's steady clock.
-  std::uint64_t echo_millis{};    // The receiver's, from its last status; 0 if there was none.
-  std::uint64_t held_millis{};    // How long ago that one arrived.
+  bool clock_whole{};        // False: what `clock` says of its actors replaces what was told of them before.
+  std::string_view clock{};  // Encoded.
+  std::string_view lags{};  // How far peers are behind the sender's writes: (node 8 | milliseconds varint)...
+};
+
+// A part of the log: rows, and what they cover. docs/protocol.md draws the payload.
+struct StreamBatch {
+  std::uint64_t
+      epoch{};  // Rises when the sender begins anew, from what it then knows of the receiver's clock.
+  std::uint64_t number{};  // From 1, in each epoch.
+  std::string_view payload;
+};
+// The sender has all of the batch durably, or has refused it and takes nothing more of its epoch.
+struct StreamAck {
+  std::uint64_t epoch{};
+  std::uint64_t number{};
+  bool accepted{};
 };
 
 struct ExchangeOpen {
@@ -59,7 +78,8 @@ struct ExchangeEnd {
   std::string reason;
 };
 
-using Message = std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd>;
+using Message =
+    std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd, Beat, StreamBatch, StreamAck>;
 
 std::string encode(const Message& message);
 

@@ -31,39 +31,66 @@ Changes::Change Changes::change(const Entry& entry) {
   return {entry.key, entry.value};
 }
 
-// The first slot that is not below the key; in a spread table that may be a free one.
+// The first slot of a spread table that is not below the key; it may be a free one.
 std::size_t Changes::place_of(std::uint64_t head, std::string_view key) const {
+  if (slots_.empty()) return 0;
   const auto below = [&](const Slot& slot) {
     return slot.head != head ? slot.head < head : slot.entry->key < key;
   };
-  if (layout_ == Layout::dense) {
-    if (!slots_.empty() && below(slots_.back())) return slots_.size();
-    const auto place = std::partition_point(slots_.begin(), slots_.end(), below);
-    return static_cast<std::size_t>(place - slots_.begin());
-  }
-  if (slots_.empty()) return 0;
   std::size_t place = home_of(head);
   while (place < slots_.size() && slots_[place].entry != nullptr && below(slots_[place])) ++place;
   return place;
 }
 
-bool Changes::holds(std::size_t place, std::uint64_t head, std::string_view key) const {
-  if (place == slots_.size()) return false;
-  const Slot& slot = slots_[place];
+// The first slot of a group of a dense table that is not below the key.
+std::size_t Changes::place_in(const Slots& group, std::string_view key) {
+  const auto below = [&](const Slot& slot) { return slot.entry->key < key; };
+  if (!group.empty() && below(group.back())) return group.size();
+  return static_cast<std::size_t>(std::partition_point(group.begin(), group.end(), below) - group.begin());
+}
+
+bool Changes::holds(const Slots& slots, std::size_t place, std::uint64_t head, std::string_view key) {
+  if (place == slots.size()) return false;
+  const Slot& slot = slots[place];
   return slot.entry != nullptr && slot.head == head && slot.entry->key == key;
+}
+
+const Changes::Slots* Changes::group_of(std::uint64_t head) const {
+  const auto found = groups_.find(head);
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+Changes::Iterator Changes::lower_bound(std::string_view key) const {
+  const std::uint64_t head = head_of(key);
+  if (layout_ == Layout::spread) return {&slots_, place_of(head, key), groups_.end(), groups_.end()};
+  static const Slots none;
+  const auto group = groups_.lower_bound(head);
+  if (group == groups_.end() || group->first != head) return {&none, 0, group, groups_.end()};
+  return {&group->second, place_in(group->second, key), std::next(group), groups_.end()};
 }
 
 // The entry of `key`, which is made if there is none.
 Changes::Entry& Changes::entry_of(std::string_view key) {
   const std::uint64_t head = head_of(key);
+  if (layout_ == Layout::dense) return dense_entry_of(head, key);
   std::size_t place = place_of(head, key);
-  if (holds(place, head, key)) return *slots_[place].entry;
-  if (layout_ == Layout::spread && is_crowded()) {
+  if (holds(slots_, place, head, key)) return *slots_[place].entry;
+  if (is_crowded()) {
     grow();
     place = place_of(head, key);
   }
   const Slot slot{head, make_entry(key)};
   insert(place, slot);
+  ++entries_;
+  return *slot.entry;
+}
+
+Changes::Entry& Changes::dense_entry_of(std::uint64_t head, std::string_view key) {
+  Slots& group = groups_.try_emplace(head, slots_.get_allocator()).first->second;
+  const std::size_t place = place_in(group, key);
+  if (holds(group, place, head, key)) return *group[place].entry;
+  const Slot slot{head, make_entry(key)};
+  group.insert(group.begin() + static_cast<std::ptrdiff_t>(place), slot);
   ++entries_;
   return *slot.entry;
 }
@@ -81,10 +108,6 @@ Changes::Entry* Changes::make_entry(std::string_view key) {
 
 // The rest of the run moves on by one, into the free slot behind it.
 void Changes::insert(std::size_t place, Slot slot) {
-  if (layout_ == Layout::dense) {
-    slots_.insert(slots_.begin() + static_cast<std::ptrdiff_t>(place), slot);
-    return;
-  }
   while (place < slots_.size() && slots_[place].entry != nullptr) std::swap(slots_[place++], slot);
   if (place == slots_.size()) slots_.resize(slots_.size() + slack_slots);
   slots_[place] = slot;
@@ -134,9 +157,12 @@ void Changes::expect(std::span<const std::uint64_t> heads) const {
 
 std::optional<Changes::Change> Changes::find(std::string_view key) const {
   const std::uint64_t head = head_of(key);
-  const std::size_t place = place_of(head, key);
-  if (!holds(place, head, key)) return std::nullopt;
-  return change(*slots_[place].entry);
+  const bool dense = layout_ == Layout::dense;
+  const Slots* slots = dense ? group_of(head) : &slots_;
+  if (slots == nullptr) return std::nullopt;
+  const std::size_t place = dense ? place_in(*slots, key) : place_of(head, key);
+  if (!holds(*slots, place, head, key)) return std::nullopt;
+  return change(*(*slots)[place].entry);
 }
 
 }  // namespace knit

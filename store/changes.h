@@ -6,11 +6,14 @@
 //  spread  For keys that begin with a hash, as row keys do. A hash table by linear probing whose home
 //          slots are proportional to the hash and whose runs are kept in order. So it is in key order
 //          as a whole: found in one step, walked in order. (Ordered hash tables: Amble and Knuth, 1974.)
-//  dense   For few keys, or such as mostly ascend, as those of the log. A sorted array.
+//  dense   For few keys, or such as mostly ascend among those with the same first eight bytes, as those of
+//  the log
+//          do for each actor. A sorted array for each of these beginnings.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory_resource>
 #include <optional>
 #include <span>
@@ -33,6 +36,7 @@ class Changes {
     Entry* entry = nullptr;  // Null: the slot is free.
   };
   using Slots = std::pmr::vector<Slot>;
+  using Groups = std::map<std::uint64_t, Slots>;  // By head.
 
  public:
   enum class Layout : std::uint8_t { spread, dense };
@@ -43,23 +47,41 @@ class Changes {
   };
   class Iterator {
    public:
-    Iterator(const Slot* slot, const Slot* end) : slot_(slot), end_(end) { skip_free(); }
     std::string_view key() const { return slot_->entry->key; }
     Change operator*() const { return change(*slot_->entry); }
     Iterator& operator++() {
       ++slot_;
-      skip_free();
+      settle();
       return *this;
     }
-    bool operator==(const Iterator&) const = default;
+    bool operator==(const Iterator& other) const { return slot_ == other.slot_; }
 
    private:
-    void skip_free() {
-      while (slot_ != end_ && slot_->entry == nullptr) ++slot_;
+    friend class Changes;
+    // Walks `slots` from `place`, then the groups from `next`.
+    Iterator(const Slots* slots, std::size_t place, Groups::const_iterator next, Groups::const_iterator last)
+        : next_(next), last_(last) {
+      if (slots == nullptr) return;
+      slot_ = slots->data() + place;
+      end_ = slots->data() + slots->size();
+      settle();
+    }
+    void settle() {
+      for (;;) {
+        while (slot_ != end_ && slot_->entry == nullptr) ++slot_;
+        if (slot_ != end_) return;
+        slot_ = end_ = nullptr;
+        if (next_ == last_) return;
+        slot_ = next_->second.data();
+        end_ = slot_ + next_->second.size();
+        ++next_;
+      }
     }
 
-    const Slot* slot_;
-    const Slot* end_;
+    const Slot* slot_ = nullptr;  // Null: the end.
+    const Slot* end_ = nullptr;
+    Groups::const_iterator next_;
+    Groups::const_iterator last_;
   };
 
   explicit Changes(Layout layout);
@@ -69,9 +91,9 @@ class Changes {
   void put(std::string_view key, std::string_view value);
   void erase(std::string_view key);
 
-  Iterator begin() const { return at(0); }
-  Iterator end() const { return at(slots_.size()); }
-  Iterator lower_bound(std::string_view key) const { return at(place_of(head_of(key), key)); }
+  Iterator begin() const { return lower_bound({}); }
+  Iterator end() const { return {nullptr, 0, groups_.end(), groups_.end()}; }
+  Iterator lower_bound(std::string_view key) const;
   std::optional<Change> find(std::string_view key) const;
 
   // Keys with these first eight bytes are to be found next: waits for all of their memory at once.
@@ -80,15 +102,19 @@ class Changes {
   bool empty() const { return entries_ == 0; }
   std::size_t size() const { return entries_; }
   // Of memory, about. A value that was replaced by a longer one still counts: it is still there.
-  std::size_t bytes() const { return bytes_ + slots_.size() * sizeof(Slot); }
+  std::size_t bytes() const {
+    return bytes_ + (layout_ == Layout::spread ? slots_.size() : entries_) * sizeof(Slot);
+  }
 
  private:
   static std::uint64_t head_of(std::string_view key);
   static Change change(const Entry& entry);
-  Iterator at(std::size_t place) const { return {slots_.data() + place, slots_.data() + slots_.size()}; }
   std::size_t home_of(std::uint64_t head) const { return static_cast<std::size_t>(head >> shift_); }
   std::size_t place_of(std::uint64_t head, std::string_view key) const;
-  bool holds(std::size_t place, std::uint64_t head, std::string_view key) const;
+  static std::size_t place_in(const Slots& group, std::string_view key);
+  static bool holds(const Slots& slots, std::size_t place, std::uint64_t head, std::string_view key);
+  const Slots* group_of(std::uint64_t head) const;
+  Entry& dense_entry_of(std::uint64_t head, std::string_view key);
   Entry& entry_of(std::string_view key);
   bool is_crowded() const;
   Entry* make_entry(std::string_view key);
@@ -98,7 +124,8 @@ class Changes {
 
   Layout layout_;
   std::pmr::monotonic_buffer_resource arena_;
-  Slots slots_;  // Spread: 2 ^ (64 - shift_) homes, and what the last run needs behind them.
+  Slots slots_;    // Spread: 2 ^ (64 - shift_) homes, and what the last run needs behind them.
+  Groups groups_;  // Dense.
   unsigned shift_ = 0;
   std::size_t entries_ = 0;
   std::size_t bytes_ = 0;

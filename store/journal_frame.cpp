@@ -13,6 +13,8 @@ constexpr std::size_t checksum_bytes = 8;
 constexpr std::size_t type_offset = 12;
 constexpr std::size_t dots_max = 8192;
 constexpr std::size_t dot_bytes_min = 9;
+constexpr std::uint8_t flag_logged = 1;
+constexpr std::uint8_t flag_row_unchanged = 2;
 
 std::size_t padded(std::size_t size) {
   return (size + frame_alignment - 1) / frame_alignment * frame_alignment;
@@ -58,14 +60,15 @@ void append_frame(std::string& out, const JournalRecord& record) {
   writer.u64(record.stamp);
   writer.bytes(record.row_key);
   writer.bytes(record.row);
-  writer.u8(record.logged ? 1 : 0);
+  writer.u8(static_cast<std::uint8_t>((record.logged ? flag_logged : 0) |
+                                      (record.row_unchanged ? flag_row_unchanged : 0)));
   writer.varint(record.dots.size());
   for (const Dot dot : record.dots) {
     writer.u64(dot.actor.value);
     writer.varint(dot.sequence);
   }
   writer.bytes(record.clock);
-  writer.u8(record.clock_replaced ? 1 : 0);
+  writer.u8(static_cast<std::uint8_t>(record.clock_change));
   writer.bytes(record.meta_name);
   writer.bytes(record.meta_value);
   end_frame(out, start);
@@ -130,15 +133,18 @@ Result<void> decode_payload(std::string_view payload, DecodedRecord& decoded) {
   record.stamp = in.u64();
   record.row_key = in.bytes();
   record.row = in.bytes();
-  record.logged = in.u8() != 0;
+  const std::uint8_t flags = in.u8();
+  record.logged = (flags & flag_logged) != 0;
+  record.row_unchanged = (flags & flag_row_unchanged) != 0;
   const std::size_t count = in.count(dot_bytes_min, dots_max);
   for (std::size_t i = 0; i < count; ++i) decoded.dots.push_back({{in.u64()}, in.varint()});
   record.dots = decoded.dots;
   record.clock = in.bytes();
-  record.clock_replaced = in.u8() != 0;
+  record.clock_change = ClockChange{in.u8()};
   record.meta_name = in.bytes();
   record.meta_value = in.bytes();
-  if (!in.done() || (record.logged && decoded.dots.empty())) {
+  const bool known_change = record.clock_change <= ClockChange::streamed;
+  if (!in.done() || !known_change || (record.logged && decoded.dots.empty())) {
     return fail(ErrorCode::corrupt, "a record of the journal cannot be decoded");
   }
   return {};

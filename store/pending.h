@@ -37,7 +37,7 @@ class Pending {
   void erase(Table table, std::string_view key) { growing_->of(table).erase(key); }
 
   // Entries of the log that the next commit forgets. Reads may find them until then.
-  void trim_log(Batch::LogTrim trim) { growing_->log_trim = std::move(trim); }
+  void trim_log(Batch::LogTrim trim) { growing_->log_trims.push_back(std::move(trim)); }
 
   // Rows whose keys begin with these bytes, as big-endian numbers, are to be read next.
   void expect(std::span<const std::uint64_t> row_hashes) const;

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/function_ref.h"
 #include "base/result.h"
@@ -33,7 +34,7 @@ struct Batch {
   // Rows, log, meta.
   std::array<Changes, tables> changes{Changes(Changes::Layout::spread), Changes(Changes::Layout::dense),
                                       Changes(Changes::Layout::dense)};
-  std::optional<LogTrim> log_trim;
+  std::vector<LogTrim> log_trims;
   JournalPosition position;  // Everything up to here is in this batch or in an earlier one.
 
   Changes& of(Table table) { return changes[static_cast<std::size_t>(table)]; }
@@ -70,16 +71,24 @@ class OrderedStore {
   virtual std::uint64_t bytes_free() const = 0;  // What may still be written before disk_full.
 };
 
+// What a clock that is kept with a change means.
+enum class ClockChange : std::uint8_t {
+  joined = 0,    // By an exchange: the log does not hold what is new.
+  replaced = 1,  // All of the clock: what it covered besides was disowned.
+  streamed = 2,  // The log holds what superseded it.
+};
+
 // One applied change, as a journal keeps it: enough to apply it again to the ordered store.
 struct JournalRecord {
-  JournalPosition position;
-  std::uint64_t stamp{};         // The hybrid clock after it.
-  std::string_view row_key{};    // Empty if no row was changed.
-  std::string_view row{};        // The row as it is stored; empty if it is no more.
-  bool logged = false;           // The first of `dots` has an entry in the log, of row_key.
-  std::span<const Dot> dots{};   // What the clock gained,
-  std::string_view clock{};      // and what it was joined with, encoded; empty: nothing.
-  bool clock_replaced = false;   // `clock` is all of it: what it covered besides was disowned.
+  JournalPosition position{};
+  std::uint64_t stamp{};        // The hybrid clock after it.
+  std::string_view row_key{};   // Empty if no row was changed.
+  std::string_view row{};       // The row as it is stored; empty if it is no more.
+  bool row_unchanged = false;   // `row` is left out: it is as it was.
+  bool logged = false;          // Each of `dots` has an entry in the log, of row_key.
+  std::span<const Dot> dots{};  // What the clock gained,
+  std::string_view clock{};     // and what became of it besides, encoded; empty: nothing.
+  ClockChange clock_change{};
   std::string_view meta_name{};  // An entry of the meta table that was put; empty: none.
   std::string_view meta_value{};
 };

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "store/log_key.h"
 #include "store/row_record.h"
 #include "store/tree_rows.h"
 
@@ -17,21 +18,6 @@ constexpr std::uint64_t reserve_share = 4;     // The last quarter of the reserv
 
 constexpr std::size_t record_kept_bytes = 1 << 20;
 
-// The key of a dot's entry in the log.
-class LogKey {
- public:
-  explicit LogKey(Dot dot) {
-    for (unsigned i = 0; i < 8; ++i) {
-      bytes_[i] = static_cast<char>(dot.actor.value >> (56 - 8 * i));
-      bytes_[8 + i] = static_cast<char>(dot.sequence >> (56 - 8 * i));
-    }
-  }
-  operator std::string_view() const { return {bytes_.data(), bytes_.size()}; }  // NOLINT: a key is its bytes.
-
- private:
-  std::array<char, 16> bytes_{};
-};
-
 }  // namespace
 
 Store::Store(OrderedStore& disk, Journal& journal, StoreOptions options)
@@ -41,6 +27,7 @@ Store::Store(OrderedStore& disk, Journal& journal, StoreOptions options)
       identity_(options_.fresh),
       pending_(disk),
       hybrid_clock_(options_.clock_max_ahead),
+      log_(options_.log),
       tree_rows_(std::make_unique<TreeRows>(*this)),
       tree_(std::make_unique<Tree>(*tree_rows_)) {}
 
@@ -75,8 +62,9 @@ JournalPosition Store::seen_in(Pending::Layer layer) const {
   return swept_ ? seen : std::max(seen, cleared_at_);
 }
 
-Result<Store::Glance> Store::glance(std::string_view key) {
+Result<Store::Glance> Store::glance(std::string_view key, WallTime now) {
   const StringRowKey row_key(key, hash_keys());
+  read_marks_.note(position_of(row_key).key_hash, now);
   const auto found = pending_.get(Table::rows, row_key);
   if (!found) return tl::unexpected(found.error());
   Glance glance;
@@ -147,13 +135,18 @@ Dot Store::next_dot() {
 //
 // Of a component this is its last change: the earlier ones may have been other rows' business too.
 void Store::cover(const RegisterRow& row) {
-  const auto add = [this](Dot dot) {
-    if (dot.actor == identity_.actor || clock_.covers(dot) || !clock_.has_room()) return;
-    clock_.add(dot);
-    gained_.push_back(dot);
-  };
-  for (const Sibling& sibling : row.siblings()) add(sibling.dot);
-  for (const Component& component : row.counter().components()) add(component.last_dot());
+  for (const Sibling& sibling : row.siblings()) gain(sibling.dot);
+  for (const Component& component : row.counter().components()) gain(component.last_dot());
+}
+
+void Store::gain(Dot dot) {
+  if (dot.actor == identity_.actor || clock_.covers(dot)) return;
+  if (!clock_.has_room()) {
+    ungained_.insert(dot.actor);
+    return;
+  }
+  clock_.add(dot);
+  gained_.push_back(dot);
 }
 
 Result<void> Store::write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now) {
@@ -181,7 +174,9 @@ Result<void> Store::add(OpenRow& row, const Decimal& amount, WallTime now) {
       peek_dot(), {}, amount, mine != nullptr && !may_continue(row.row_key, *mine)};
   increment.stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
   cover(row.row);
-  switch (row.row.increment(increment, now)) {
+  const auto incremented = row.row.increment(increment, now);
+  if (incremented != RegisterRow::Incremented::done) append_unchanged(row.row_key);
+  switch (incremented) {
     case RegisterRow::Incremented::done: break;
     case RegisterRow::Incremented::too_many:
       return fail(ErrorCode::refused, "too many nodes have incremented this counter");
@@ -236,29 +231,31 @@ void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> do
 }
 
 void Store::append(std::string_view row_key, std::string_view record, std::optional<Dot> dot) {
-  ++position_.value;
-  dirty_ = true;
-  if (dot) {
-    put_log(*dot, row_key);
-    gained_.insert(gained_.begin(), *dot);
-  }
-  journal_.append({position_, hybrid_clock_.last().value, row_key, record, dot.has_value(), gained_, joined_,
-                   clock_replaced_, meta_name_, meta_value_});
-  gained_.clear();
-  joined_.clear();
-  clock_replaced_ = false;
-  meta_name_ = {};
-  meta_value_.clear();
+  if (dot) gained_.insert(gained_.begin(), *dot);
+  write_journal({.row_key = row_key, .row = record});
 }
 
-void Store::put_log(Dot dot, std::string_view row_key) { pending_.put(Table::log, LogKey(dot), row_key); }
-
-// The own log keeps its newest entries.
-void Store::trim_log() {
-  const std::uint64_t last = clock_.base(identity_.actor);
-  if (last <= options_.log_entries_max) return;
-  pending_.trim_log({std::string(LogKey({identity_.actor, 0})),
-                     std::string(LogKey({identity_.actor, last - options_.log_entries_max + 1}))});
+// What the clock gained with a change of a row is logged: the row holds it.
+void Store::write_journal(JournalRecord record) {
+  ++position_.value;
+  dirty_ = true;
+  record.position = position_;
+  record.stamp = hybrid_clock_.last().value;
+  record.dots = gained_;
+  record.logged = !record.row_key.empty() && !gained_.empty();
+  record.clock = joined_;
+  record.clock_change = clock_change_;
+  record.meta_name = meta_name_;
+  record.meta_value = meta_value_;
+  journal_.append(record);
+  if (record.logged) {
+    for (const Dot dot : gained_) put_log(dot, record.row_key);
+  }
+  gained_.clear();
+  joined_.clear();
+  clock_change_ = {};
+  meta_name_ = {};
+  meta_value_.clear();
 }
 
 Result<void> Store::clear_all(WallTime now) {
@@ -277,6 +274,7 @@ Result<void> Store::clear_all(WallTime now) {
 }
 
 void Store::begin_clear(std::optional<Dot> dot) {
+  ++clears_;
   swept_ = false;
   sweep_from_.clear();
   put_clear();
@@ -287,6 +285,11 @@ void Store::begin_clear(std::optional<Dot> dot) {
 }
 
 Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, WallTime now) {
+  return merge(row_key, body, std::nullopt, now);
+}
+
+Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot,
+                          WallTime now) {
   if (auto space = check_space(has_reserve()); !space) return tl::unexpected(space.error());
   auto theirs = check_row(row_key, body, hash_keys());
   if (!theirs) return tl::unexpected(theirs.error());
@@ -298,11 +301,17 @@ Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, W
     return fail(ErrorCode::refused, "too many damaged rows to heal");
   if (damaged)
     mine = OpenRow{.name = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
+  count_stale_read(row_key, theirs->body.row, now);
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
-  if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) return false;
+  if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) {
+    if (dot) gain(*dot);
+    append_unchanged(row_key);
+    return false;
+  }
   if (!mine->row.within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
   cover(mine->row);
+  if (dot) gain(*dot);
   if (planted(Fault::row_after_its_clock)) append({}, {}, std::nullopt);
   store_row(*mine, theirs->body.name, std::nullopt);
   return true;
@@ -325,10 +334,8 @@ Result<void> Store::join_clock(const Clock& clock, WallTime) {
   joined.join(clock);
   if (!joined.within_limits()) return fail(ErrorCode::refused, "a clock with too many actors or gaps");
   if (joined == clock_) return {};
-  clock_ = std::move(joined);
-  ByteWriter out(joined_);
-  clock.encode(out);
-  append({}, {}, std::nullopt);
+  log_.raise_by(clock, clock_);
+  change_clock(std::move(joined), clock, ClockChange::joined);
   return {};
 }
 
@@ -338,12 +345,13 @@ Result<void> Store::reincarnate(ActorId fresh, WallTime) {
   const std::uint64_t owned = clock_at_start_.base(old);
   const std::uint64_t last = clock_.base(old);
   identity_.actor = fresh;
-  clock_.truncate(old, owned);
+  Clock kept = clock_;
+  kept.truncate(old, owned);
+  log_.raise(
+      old,
+      std::numeric_limits<std::uint64_t>::max());  // It may name rows that the other life did not change.
   put_identity();
-  ByteWriter out(joined_);
-  clock_.encode(out);
-  clock_replaced_ = true;
-  append({}, {}, std::nullopt);
+  change_clock(kept, kept, ClockChange::replaced);
   for (std::uint64_t sequence = owned + 1; sequence <= last; ++sequence) {
     if (auto reissued = reissue({old, sequence}, owned); !reissued) return reissued;
   }
@@ -384,7 +392,6 @@ bool Store::start_commit() {
   if (postponed_ && !has_reserve()) return false;
   postponed_ = false;
   put_meta();
-  trim_log();
   dirty_ = false;
   pending_.start_commit(position_);
   return true;

@@ -30,19 +30,28 @@
 #include "merkle/tree.h"
 #include "store/identity.h"
 #include "store/key_census.h"
+#include "store/log_extent.h"
 #include "store/pending.h"
 #include "store/ports.h"
+#include "store/read_marks.h"
 
 namespace knit {
 
 struct StoreOptions {
   ClusterIdentity cluster;
-  NodeIdentity fresh;                         // Taken by a data directory that is new.
-  Millis clock_max_ahead{500};                // How far a remote stamp may move our clock.
-  std::uint64_t log_entries_max = 1'000'000;  // Of this node's own writes; older ones are trimmed.
+  NodeIdentity fresh;           // Taken by a data directory that is new.
+  Millis clock_max_ahead{500};  // How far a remote stamp may move our clock.
+  LogExtent::Bounds log{std::uint64_t{256} << 20, Millis{86'400'000}};
   // Clients' new values are refused when less than this is free, everything when a quarter of it is not.
   std::uint64_t disk_reserve_bytes = 16 << 20;
   std::uint64_t bytes_max = 0;  // A quota for the data, with the same reserve below it; 0: none.
+};
+
+// Reads here that a remote write has shown to be stale: it was written before them and came after.
+struct StaleReads {
+  std::uint64_t count{};
+  Millis last_age{};  // How much later than the write the read was.
+  Millis most_age{};
 };
 
 // A row taken out to be looked at or written. Rows that do not exist are empty.
@@ -81,13 +90,13 @@ class Store final : public Replica {
   Result<OpenRow> read_to_replace(std::string_view key, Values values = Values::decoded);
 
   // What a row shows, without taking it out. A view until the next call that changes something, or
-  // end_reads(). Errors as read()'s.
+  // end_reads(). Errors as read()'s. It counts as a read at that time: see stale_reads().
   struct Glance {
     JournalPosition seen;  // As in OpenRow.
     std::optional<OnlySibling> sibling;
     bool decisive = true;  // False: read() must be asked. True and no sibling: the row does not exist.
   };
-  Result<Glance> glance(std::string_view key);
+  Result<Glance> glance(std::string_view key, WallTime now);
   // The rows of these keys are to be read next. Only makes that quicker.
   void expect(std::span<const std::string_view> keys) const;
 
@@ -113,6 +122,28 @@ class Store final : public Replica {
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) override;
   Result<void> merge_clear(const Clock& clear, WallTime now) override;
   Result<void> join_clock(const Clock& clock, WallTime now) override;
+
+  // Streams: the log, and what comes of a peer's.
+  const LogExtent& log() const { return log_; }
+  // The entries of `actor` above `after`, ascending, until `visit` answers false.
+  Result<void> visit_log(ActorId actor, std::uint64_t after,
+                         FunctionRef<bool(std::uint64_t sequence, std::string_view row_key)> visit) const;
+  // The body of a row, as it travels. Empty: there is none, or it is damaged. A view until the next call that
+  // changes something, or end_reads().
+  std::optional<std::string_view> body_of(std::string_view row_key) const;
+  // As merge_row(), of a row that holds the effect of `dot`: the clock covers it from now on, and the log has
+  // it.
+  Result<bool> merge_streamed(std::string_view row_key, std::string_view body, Dot dot, WallTime now);
+  // The effect of `dot` is here already: it was a clear that was merged, or the row was streamed before.
+  Result<void> note_streamed(std::string_view row_key, Dot dot);
+  // The rows hold the effects of all these dots, and the log what superseded those that it does not hold.
+  Result<void> cover_streamed(const Clock& dots);
+  // Of glances that did not see what had been written before them.
+  const StaleReads& stale_reads() const { return stale_reads_; }
+  // Changes with the clear.
+  std::uint64_t clears() const { return clears_; }
+  // Forgets the oldest part of a log beyond its bounds. To be called about once a second.
+  void trim_log(WallTime now);
 
   // The tree was found to disagree with the rows: it is built anew.
   void distrust_tree() { tree_is_suspect_ = true; }
@@ -215,10 +246,16 @@ class Store final : public Replica {
   Dot next_dot();
   bool may_continue(const std::string& row_key, const Component& mine);
   void cover(const RegisterRow& row);
+  void count_stale_read(std::string_view row_key, const RegisterRow& theirs, WallTime now);
+  void gain(Dot dot);
+  void change_clock(Clock clock, const Clock& told, ClockChange change);
   void store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot);
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
+  void write_journal(JournalRecord record);
   void put_log(Dot dot, std::string_view row_key);
-  void trim_log();
+  Result<bool> merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot, WallTime now);
+  void append_unchanged(std::string_view row_key);
+  Result<void> load_log();
   void put_sealed(std::string_view name, std::string_view value);
   void put_journaled_meta(std::string_view name, std::string_view value);
   bool has_room_for(std::uint64_t reserve) const;
@@ -240,14 +277,20 @@ class Store final : public Replica {
   Clock clock_;
   // For the next record of the journal.
   std::vector<Dot> gained_;  // By the clock.
-  std::string joined_;       // A clock, encoded;
-  bool clock_replaced_ = false;
+  std::string joined_;       // A clock, encoded.
+  ClockChange clock_change_{};
   std::string_view meta_name_;
   std::string meta_value_;
   std::string record_;  // The row being written; a member to keep its memory.
   Clock clock_at_start_;
   HybridClock hybrid_clock_;
+  LogExtent log_;
+  // Actors of whom a dot in the rows was not gained for want of room, since their dots were covered last.
+  std::set<ActorId> ungained_;
   Clock clear_;
+  std::uint64_t clears_ = 0;
+  ReadMarks read_marks_;
+  StaleReads stale_reads_;
   bool swept_ = true;  // No row holds a sibling that the clear covers.
   std::string sweep_from_;
   JournalPosition cleared_at_;  // Of the last clear: until it is swept, every read has seen it.

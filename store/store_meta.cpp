@@ -16,6 +16,7 @@ constexpr std::string_view identity_name = "identity";
 constexpr std::string_view clock_name = "clock";
 constexpr std::string_view state_name = "state";
 constexpr std::string_view clear_name = "clear";
+constexpr std::string_view log_name = "log";
 
 // Tells whether two sets of hash keys are the same, and tells nothing else about them.
 std::uint64_t fingerprint(const HashKeys& keys) {
@@ -23,7 +24,8 @@ std::uint64_t fingerprint(const HashKeys& keys) {
 }
 
 bool is_name(std::string_view text) {
-  return text == identity_name || text == clock_name || text == state_name || text == clear_name;
+  return text == identity_name || text == clock_name || text == state_name || text == clear_name ||
+         text == log_name;
 }
 
 std::uint64_t seal_of(std::string_view name, std::string_view value) {
@@ -102,6 +104,8 @@ Result<void> Store::load() {
   if (!known) return tl::unexpected(known.error());
   clock_ = {};
   clear_ = {};
+  ++clears_;
+  log_ = LogExtent(options_.log);
   swept_ = true;
   sweep_from_.clear();
   census_ = {};
@@ -163,7 +167,20 @@ Result<void> Store::load_state() {
   lost_rows_ = state_in.left() > 0 && state_in.u8() != 0;
   if (!state_in.done()) return is_damaged(state_name);
   journal_.on_committed(position_);
+  if (auto loaded = load_log(); !loaded) return loaded;
   return load_clear();
+}
+
+// Data that was written before the log had an extent: it starts anew.
+Result<void> Store::load_log() {
+  const auto extent = get_meta(log_name);
+  if (!extent) return tl::unexpected(extent.error());
+  if (!*extent) {
+    log_.raise_by(clock_, {});
+    return {};
+  }
+  ByteReader in(**extent);
+  return log_.decode(in) ? Result<void>{} : is_damaged(log_name);
 }
 
 Result<void> Store::load_clear() {
@@ -204,7 +221,9 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   position_ = record.position;
   dirty_ = true;
   if (!record.meta_name.empty()) pending_.put(Table::meta, record.meta_name, record.meta_value);
-  if (record.logged) put_log(record.dots.front(), record.row_key);
+  if (record.logged) {
+    for (const Dot dot : record.dots) put_log(dot, record.row_key);
+  }
   if (record.meta_name == clear_name) {
     cleared_at_ = position_;
     census_ = {};
@@ -213,7 +232,7 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   if (record.meta_name == identity_name) {
     if (auto known = load_identity(); !known) return tl::unexpected(known.error());
   }
-  return record.row_key.empty() ? Result<void>{} : replay_row(record);
+  return record.row_key.empty() || record.row_unchanged ? Result<void>{} : replay_row(record);
 }
 
 // A clock that was joined behind a missing record may cover what that record held: such a clock takes
@@ -230,11 +249,13 @@ Result<void> Store::replay_clock(const JournalRecord& record) {
   const Clock joined = Clock::decode(in);
   if (!in.done()) return is_damaged("journal");
   const bool trusted = !replay_gap_ || planted(Fault::joins_after_gap);
-  if (record.clock_replaced) {
+  if (record.clock_change == ClockChange::replaced) {
     const Clock before = clock_;
     for (const auto& [actor, entry] : before.entries()) clock_.truncate(actor, joined.highest(actor));
   }
-  if (trusted) clock_.join(joined);
+  if (!trusted) return {};
+  if (record.clock_change == ClockChange::joined) log_.raise_by(joined, clock_);
+  clock_.join(joined);
   return {};
 }
 
@@ -304,6 +325,10 @@ void Store::put_meta() {
   state_out.u64(census_.stored());
   if (lost_rows_) state_out.u8(1);
   put_sealed(state_name, state);
+  std::string extent;
+  ByteWriter extent_out(extent);
+  log_.encode(extent_out);
+  put_sealed(log_name, extent);
 }
 
 }  // namespace knit

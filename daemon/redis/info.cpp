@@ -175,16 +175,44 @@ std::string stats_section(ServerState& server) {
       .text();
 }
 
-// Every node takes writes: to a Redis tool each looks like a master without replicas.
+// Peers choose their names: one must not end the line or the field.
+std::string field_text(std::string_view name) {
+  std::string text(name.substr(0, 64));
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~' || c == ',' || c == '='; }, '_');
+  return text;
+}
+
+// In the way of Redis's slave0:...; -1 where it is unknown what the peer lacks, or since when.
+std::string peer_text(const PeerStatus& peer) {
+  const Backlog* backlog = peer.backlog ? &*peer.backlog : nullptr;
+  const bool lacks_nothing = backlog != nullptr && backlog->own_writes == 0;
+  const std::optional<Millis> lag = lacks_nothing ? Millis{} : backlog ? backlog->lag : std::nullopt;
+  return fmt::format("name={},address={},state={},equal={},lag_writes={},lag_ms={}", field_text(peer.name),
+                     field_text(peer.address), peer.reachable ? "online" : "offline", peer.equal ? 1 : 0,
+                     backlog ? std::to_string(backlog->writes) : "-1", lag ? lag->count() : -1);
+}
+
+// Every node takes writes: to a Redis tool each looks like a master without replicas, since such tools would
+// dial a replica that is named. The backlog is the log of writes that can still be streamed.
 std::string replication_section(ServerState& server) {
-  return Lines()
-      .add("role", "master")
+  const NodeStatus status = server.node.status(server.now);
+  Lines lines;
+  lines.add("role", "master")
       .add("connected_slaves", 0)
       .add("master_failover_state", "no-failover")
-      .add("master_replid", to_string(server.node.store().identity().node))
+      .add("master_replid", to_string(status.node))
       .add("master_repl_offset", server.node.store().applied().value)
-      .add("repl_backlog_active", 0)
-      .text();
+      .add("repl_backlog_active", status.log.bytes_max == 0 ? 0 : 1)
+      .add("repl_backlog_size", status.log.bytes_max)
+      .add("repl_backlog_histlen", status.log.bytes)
+      .add("knit_peers", status.peers.size());
+  for (std::size_t at = 0; at < status.peers.size(); at++)
+    lines.add(fmt::format("knit_peer{}", at), peer_text(status.peers[at]));
+  lines.add("knit_stale_reads", status.stale_reads.count)
+      .add("knit_stale_read_last_ms", status.stale_reads.last_age.count())
+      .add("knit_stale_read_most_ms", status.stale_reads.most_age.count());
+  return lines.text();
 }
 
 std::string seconds_text(const timeval& time) { return fmt::format("{}.{:06}", time.tv_sec, time.tv_usec); }

@@ -26,6 +26,8 @@ void status(Call& call) {
 void members(Call& call) {
   write_members(call.reply, call.node(), call.node().status(call.now()), extras(call));
 }
+void lag(Call& call) { write_lags(call.reply, call.node().status(call.now())); }
+void hints(Call& call) { write_hints(call.reply, call.node().status(call.now())); }
 
 void siblings(Call& call) {
   const auto found = call.keyspace()->siblings(call[2]);
@@ -82,11 +84,12 @@ void wait_for_one(Call& call, Result<JobId> job, JobWait wait, Outbox& out) {
   call.server().hooks.deliver(out);
 }
 
-void diff(Call& call) {
+// KNIT DIFF peer, or KNIT REPAIR peer DRYRUN; from the argument `at` on a limit may be given.
+void compare(Call& call, std::size_t at) {
   std::size_t limit = differences_listed;
-  if (call.size() != 3) {
-    if (call.size() != 5 || !call.is(3, "limit")) return call.syntax_error();
-    const auto number = parse_unsigned(call[4]);
+  if (call.size() != at) {
+    if (call.size() != at + 2 || !call.is(at, "limit")) return call.syntax_error();
+    const auto number = parse_unsigned(call[at + 1]);
     if (!number) return call.not_an_integer();
     limit = *number;
   }
@@ -94,6 +97,8 @@ void diff(Call& call) {
   auto job = call.node().start_diff(call[2], call.now(), out);
   wait_for_one(call, std::move(job), {.limit = limit, .answer = answer_diff}, out);
 }
+
+void diff(Call& call) { compare(call, 3); }
 
 void verify(Call& call) {
   Outbox out;
@@ -119,6 +124,7 @@ void repair_all(Call& call) {
 }
 
 void repair(Call& call) {
+  if (call.size() > 3 && call.is(3, "dryrun") && !call.is(2, "all")) return compare(call, 4);
   if (call.size() > 3) return call.syntax_error();
   if (call.size() == 2 || call.is(2, "all")) return repair_all(call);
   Outbox out;
@@ -129,7 +135,10 @@ void repair(Call& call) {
 void isolate(Call& call) {
   const bool on = call.is(3, "on");
   if (!on && !call.is(3, "off")) return call.syntax_error();
-  const auto isolated = call.node().isolate(call.is(2, "all") ? std::string_view{} : call[2], on);
+  Outbox out;
+  const auto peer = call.is(2, "all") ? std::string_view{} : call[2];
+  const auto isolated = call.node().isolate(peer, on, call.now(), out);
+  call.server().hooks.deliver(out);
   if (!isolated) return call.reply.error(isolated.error());
   call.reply.ok();
 }
@@ -142,10 +151,14 @@ constexpr Command table[] = {
     {"knit|diff", -3, admin | blocking, 0, 0, 0, group, "peer [LIMIT count]",
      "Lists the keys in which a peer differs, and changes nothing.", diff},
     {"knit|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
+    {"knit|hints", 2, loading | stale, 0, 0, 0, group, "", "Shows for each peer the writes that wait for it.",
+     hints},
     {"knit|isolate", 4, admin | debug, 0, 0, 0, group, "<peer | ALL> <ON | OFF>",
      "Drops everything to and from a peer.", isolate},
+    {"knit|lag", 2, loading | stale, 0, 0, 0, group, "",
+     "Shows how far each node is behind the writes of each other one.", lag},
     {"knit|members", 2, loading | stale, 0, 0, 0, group, "", "Lists the nodes of the cluster.", members},
-    {"knit|repair", -2, admin | blocking, 0, 0, 0, group, "[peer | ALL]",
+    {"knit|repair", -2, admin | blocking, 0, 0, 0, group, "[peer | ALL | peer DRYRUN [LIMIT count]]",
      "Makes the data of this node and of peers equal.", repair},
     {"knit|siblings", 3, readonly, 2, 2, 1, group, "key",
      "Shows all values of a key that concurrent writes left.", siblings},

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "daemon/redis/knit_commands.h"
+#include "daemon/redis/repair_forecast.h"
 
 namespace knit {
 
@@ -32,47 +33,6 @@ std::string_view state_name(Content content) {
   return "unknown";
 }
 
-std::int64_t round_trip_us(const PeerStatus& peer) {
-  return peer.round_trip ? std::chrono::microseconds(*peer.round_trip).count() : -1;
-}
-
-void write_peer(Reply reply, const PeerStatus& peer) {
-  MapReply map(reply.protocol());
-  const ExchangeStats stats = peer.exchange_stats.value_or(ExchangeStats{});
-  map.text("node", to_string(peer.node));
-  map.text("actor", to_string(peer.actor));
-  map.text("name", peer.name);
-  map.text("address", peer.address);
-  map.text("version", peer.version);
-  map.flag("reachable", peer.reachable);
-  map.count("since_ms", peer.since.millis);
-  map.integer("round_trip_us", round_trip_us(peer));
-  map.flag("tree_complete", peer.tree_complete);
-  map.flag("equal", peer.equal);
-  map.flag("clock_equal", peer.clock_equal);
-  map.count("last_equal_ms", peer.last_equal.millis);
-  map.digest("root", peer.root);
-  map.count("keys", peer.keys);
-  map.text("exchange_progress", peer.exchange_progress ? fmt::format("{:.4f}", *peer.exchange_progress) : "");
-  map.count("rows_sent", stats.rows_sent);
-  map.count("rows_received", stats.rows_received);
-  map.write_to(reply);
-}
-
-void write_member(Reply reply, const PeerStatus& peer) {
-  MapReply map(reply.protocol());
-  map.text("node", to_string(peer.node));
-  map.text("name", peer.name);
-  map.text("address", peer.address);
-  map.text("version", peer.version);
-  map.text("state", peer.reachable ? "reachable" : "unreachable");
-  map.count("since_ms", peer.since.millis);
-  map.integer("round_trip_us", round_trip_us(peer));
-  map.digest("root", peer.root);
-  map.flag("equal", peer.equal);
-  map.write_to(reply);
-}
-
 void write_side(Reply reply, const std::optional<RowSummary>& side) {
   if (!side) return reply.null();
   std::string dots;
@@ -90,12 +50,34 @@ void write_side(Reply reply, const std::optional<RowSummary>& side) {
 }
 
 void write_difference(Reply reply, const Difference& difference) {
+  const RepairForecast expected = forecast(difference);
   MapReply map(reply.protocol());
   map.text("key", difference.key);
   map.text("row_key_hex", to_hex(difference.row_key));
   write_side(map.field("mine"), difference.mine);
   write_side(map.field("theirs"), difference.theirs);
+  map.text("winner", name_of(expected.winner));
+  map.text("kept", expected.sends && expected.receives ? "both" : expected.receives ? "theirs" : "mine");
+  map.count("send_bytes", expected.send_bytes);
+  map.count("receive_bytes", expected.receive_bytes);
   map.write_to(reply);
+}
+
+// What a repair would ship, as far as differences were listed at all.
+void add_forecast(MapReply& map, const std::vector<Difference>& differences) {
+  ExchangeStats sum;
+  for (const Difference& difference : differences) {
+    const RepairForecast expected = forecast(difference);
+    sum.rows_sent += expected.sends ? 1 : 0;
+    sum.row_bytes_sent += expected.send_bytes;
+    sum.rows_received += expected.receives ? 1 : 0;
+    sum.row_bytes_received += expected.receive_bytes;
+  }
+  map.count("forecast_of", differences.size());
+  map.count("send_rows", sum.rows_sent);
+  map.count("send_bytes", sum.row_bytes_sent);
+  map.count("receive_rows", sum.rows_received);
+  map.count("receive_bytes", sum.row_bytes_received);
 }
 
 void write_sibling(Reply reply, const Sibling& sibling, bool winner) {
@@ -114,72 +96,7 @@ void write_sibling(Reply reply, const Sibling& sibling, bool winner) {
   map.write_to(reply);
 }
 
-void add_totals(MapReply& map, const ExchangeStats& totals) {
-  map.count("comparison_bytes_sent", totals.comparison_bytes_sent);
-  map.count("comparison_bytes_received", totals.comparison_bytes_received);
-  map.count("row_bytes_sent", totals.row_bytes_sent);
-  map.count("row_bytes_received", totals.row_bytes_received);
-  map.count("rows_sent", totals.rows_sent);
-  map.count("rows_received", totals.rows_received);
-  map.count("rows_changed", totals.rows_changed);
-}
-
-// Whether this node's root is that of all peers that can be reached.
-bool equal_to_reachable(const NodeStatus& status) {
-  for (const PeerStatus& peer : status.peers) {
-    if (peer.reachable && !peer.equal) return false;
-  }
-  return true;
-}
-
 }  // namespace
-
-void write_status(Reply reply, const Node& node, const NodeStatus& status, const StatusExtras& extras) {
-  MapReply map(reply.protocol());
-  map.text("node", to_string(status.node));
-  map.text("actor", to_string(status.actor));
-  map.text("name", status.name);
-  map.text("address", status.address);
-  map.text("cluster", status.cluster);
-  map.text("version", node.options().version);
-  map.integer("uptime_ms", extras.uptime.count());
-  map.flag("in_sync", status.in_sync);
-  map.flag("tree_complete", status.tree_complete);
-  map.text("tree_fraction", fmt::format("{:.4f}", status.tree_fraction));
-  map.digest("root", status.root);
-  map.count("rows", status.rows);
-  map.count("keys", status.keys);
-  map.flag("has_space", status.has_space);
-  map.count("damaged_rows", status.damaged_rows);
-  map.count("bytes_on_disk", status.bytes_on_disk);
-  map.count("pending_bytes", status.pending_bytes);
-  map.count("clients", extras.clients);
-  map.count("exchanges", status.exchanges);
-  add_totals(map, status.totals);
-  Reply peers = map.field("peers");
-  peers.array(status.peers.size());
-  for (const PeerStatus& peer : status.peers) write_peer(peers, peer);
-  Reply exchanges = map.field("last_exchanges");
-  exchanges.array(status.last_exchanges.size());
-  for (const ExchangeReport& report : status.last_exchanges) write_report(exchanges, report);
-  map.write_to(reply);
-}
-
-void write_members(Reply reply, const Node& node, const NodeStatus& status, const StatusExtras& extras) {
-  reply.array(status.peers.size() + 1);
-  MapReply self(reply.protocol());
-  self.text("node", to_string(status.node));
-  self.text("name", status.name);
-  self.text("address", status.address);
-  self.text("version", node.options().version);
-  self.text("state", "self");
-  self.count("since_ms", extras.started.millis);
-  self.integer("round_trip_us", 0);
-  self.digest("root", status.root);
-  self.flag("equal", equal_to_reachable(status));
-  self.write_to(reply);
-  for (const PeerStatus& peer : status.peers) write_member(reply, peer);
-}
 
 void write_report(Reply reply, const ExchangeReport& report) {
   const ExchangeStats& stats = report.stats;
@@ -212,6 +129,7 @@ void write_diff(Reply reply, const JobDone& done, std::size_t limit) {
   map.count("comparison_bytes", stats.comparison_bytes_sent + stats.comparison_bytes_received);
   map.count("messages", stats.messages_sent + stats.messages_received);
   map.integer("duration_ms", report.duration.count());
+  add_forecast(map, done.differences);
   Reply differences = map.field("differences");
   differences.array(listed);
   for (std::size_t at = 0; at < listed; at++) write_difference(differences, done.differences[at]);

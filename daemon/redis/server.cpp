@@ -238,4 +238,6 @@ void RedisServer::on_job_done(const JobDone& done) {
 
 std::size_t RedisServer::clients() const { return state_->clients.size(); }
 
+ServerState& RedisServer::shared() { return state_->shared; }
+
 }  // namespace knit

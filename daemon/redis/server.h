@@ -36,6 +36,8 @@ struct RedisOptions {
 
 std::chrono::nanoseconds steady_time();
 
+struct ServerState;
+
 class RedisServer {
  public:
   // What a command may ask of the daemon around it.
@@ -65,6 +67,7 @@ class RedisServer {
   void on_job_done(const JobDone& done);
 
   std::size_t clients() const;
+  ServerState& shared();  // With the statistics.
 
  private:
   struct State;

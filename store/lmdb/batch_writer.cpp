@@ -63,8 +63,8 @@ Result<void> write_batch(const Environment& environment, const Batch& batch) {
     auto written = write_changes(environment, raw, environment.table(table), batch.of(table));
     if (!written) return written;
   }
-  if (batch.log_trim) {
-    if (auto trimmed = trim_log(environment, raw, *batch.log_trim); !trimmed) return trimmed;
+  for (const Batch::LogTrim& trim : batch.log_trims) {
+    if (auto trimmed = trim_log(environment, raw, trim); !trimmed) return trimmed;
   }
   const int code = mdb_txn_commit(txn.release());
   if (code != 0) return tl::unexpected(environment.commit_error(code));

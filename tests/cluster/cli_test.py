@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -36,6 +38,30 @@ def status(*peers, **changes):
 SESSION = {"peer": "b" * 16, "peer_name": "beta", "outcome": "repaired", "error": "", "initiated": 1,
            "duration_ms": 12, "ended_ms": 1, "messages": 6, "comparison_bytes": 5300, "row_bytes": 9000,
            "rows_sent": 7, "rows_received": 8, "rows_changed": 8}
+
+
+# What a peer of KNIT STATUS says of streams when nothing is under way.
+STREAM = {"lag_writes": 0, "lag_ms": 0, "behind_writes": 0, "behind_ms": 0, "trimmed": 0, "exchange_duration_ms": -1,
+          "exchange_ends_in_ms": -1, "exchange_comparison_bytes": 0, "exchange_row_bytes": 0}
+
+
+def written_to(name, **changes):
+    """A peer while writes flow: its root is never that of this node."""
+    return peer(name, **(STREAM | {"equal": 0, "clock_equal": 0, "lag_writes": 12, "lag_ms": 35} | changes))
+
+
+def lag(writer, reader, writes, time_ms):
+    return {"writer": writer[0] * 16, "writer_name": writer, "reader": reader[0] * 16, "reader_name": reader,
+            "writes": writes, "time_ms": time_ms}
+
+
+def hint(name, writes, **changes):
+    return {"peer": name[0] * 16, "name": name, "address": "127.0.0.2:7399", "reachable": 1, "writes": writes,
+            "own_writes": writes, "since_ms": 0, "lag_ms": 0, "trimmed": 0, "drains_in_ms": 0} | changes
+
+
+def hints(*peers):
+    return {"bytes": 3_400_000, "bytes_max": 268_435_456, "oldest_ms": 0, "peers": list(peers)}
 
 
 class CliTest(unittest.TestCase):
@@ -90,6 +116,147 @@ class CliTest(unittest.TestCase):
         self.assertIn("warning: the disk is full", out)
         self.assertIn("warning: 3 damaged rows", out)
 
+    def test_status_of_a_cluster_that_is_written_to_is_in_step(self):
+        self.serve(KNIT_STATUS=status(written_to("beta"), written_to("gamma", behind_writes=3, behind_ms=80)))
+        self.assertEqual(self.verdict(), (0, "3 of 3 nodes in step, lag at most 80 ms"))
+        self.assertRegex(self.knit("status")[1], r"beta .* in step .* 12 writes / 35 ms ")
+
+    def test_status_does_not_call_in_step_who_lags_or_lacks_what_was_trimmed(self):
+        self.serve(KNIT_STATUS=status(written_to("beta", lag_ms=2001)))
+        self.assertEqual(self.verdict(), (1, "1 of 2 nodes agree; beta catching up (12 writes / 2.0 s)"))
+        for changes in ({"trimmed": 1}, {"lag_writes": -1, "lag_ms": -1}, {"behind_writes": -1}):
+            self.daemon.answers["KNIT STATUS"] = status(written_to("beta", **changes))
+            self.assertEqual(self.verdict()[0], 1, changes)
+
+    def test_status_with_equal_clocks_and_other_roots_differs_after_a_while(self):
+        apart = {"clock_equal": 1, "lag_writes": 0, "lag_ms": 0}
+        self.serve(KNIT_STATUS=status(written_to("beta", **apart)))
+        self.assertEqual(self.verdict(), (1, "1 of 2 nodes agree; beta differs"))
+        just_now = int(time.time() * 1000) - 1000
+        self.daemon.answers["KNIT STATUS"] = status(written_to("beta", **apart, last_equal_ms=just_now))
+        self.assertEqual(self.verdict(), (0, "2 of 2 nodes in step, lag at most 0 ms"))
+        self.daemon.answers["KNIT STATUS"] = status(
+            written_to("beta", **apart, last_equal_ms=just_now, exchange_progress="0.5", exchange_ends_in_ms=1000))
+        self.assertEqual(self.verdict(), (1, "1 of 2 nodes agree; beta being repaired (50%, about 1.0 s left)"))
+
+    def test_status_has_a_line_for_hints_and_one_for_stale_reads(self):
+        away = written_to("gamma", reachable=0, lag_writes=12345, lag_ms=300_000)
+        self.serve(KNIT_STATUS=status(written_to("beta"), away, stale_reads=3, stale_read_last_ms=30,
+                                      stale_read_most_ms=1200))
+        lines = self.knit("status")[1].splitlines()
+        self.assertRegex(lines[0], "^2 of 3 nodes reachable; gamma unreachable for ")
+        self.assertIn("hints: 12,345 writes for gamma (see `knit hints`)", lines)
+        self.assertIn("stale reads: 3 here; the last was 30 ms after the write that it missed, the worst 1.2 s", lines)
+        self.daemon.answers["KNIT STATUS"] = status(peer("beta", **STREAM), stale_reads=0)
+        self.assertNotRegex(self.knit("status")[1], "hints:|stale")
+
+    def test_lag_is_a_matrix_of_writers_and_readers(self):
+        self.serve(KNIT_LAG=[lag("alpha", "beta", 12, 35), lag("alpha", "gamma", 1, -1), lag("beta", "alpha", 0, 0),
+                             lag("beta", "gamma", -1, -1), lag("gamma", "alpha", 0, 0), lag("gamma", "beta", 0, 0)])
+        code, out, _ = self.knit("lag")
+        self.assertEqual(code, 1)
+        lines = [[cell.strip() for cell in line.split("  ") if cell] for line in out.splitlines()]
+        self.assertEqual(lines, [["WRITTEN BY", "alpha", "beta", "gamma"],
+                                 ["alpha", ".", "12 writes / 35 ms", "1 write / -"],
+                                 ["beta", "0", ".", "-"], ["gamma", "0", "0", "."]])
+
+    def test_lag_exits_with_0_when_nobody_lacks_anything(self):
+        answer = [lag("alpha", "beta", 0, 0), lag("beta", "alpha", 0, 0)]
+        self.serve(KNIT_LAG=answer)
+        code, out, _ = self.knit("lag", "--json")
+        self.assertEqual((code, json.loads(out)), (0, answer))
+        self.daemon.answers["KNIT LAG"] = [lag("alpha", "beta", -1, -1)]
+        self.assertEqual(self.knit("lag")[0], 1)
+
+    def on_terminal(self, *arguments, until, then=signal.SIGINT):
+        """What the command writes to a terminal until `until` is there and it got a signal; and its exit code."""
+        main, terminal = pty.openpty()
+        process = subprocess.Popen(self.command(*arguments), stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        out = b""
+        deadline = time.monotonic() + 20 * SLOWNESS
+        while select.select([main], [], [], max(0, deadline - time.monotonic()))[0]:
+            try:
+                data = os.read(main, 65536)
+            except OSError:  # The other end is closed.
+                break
+            if not data:
+                break
+            out += data
+            if then and until.encode() in out:
+                process.send_signal(then)
+                then = None
+        os.close(main)
+        return process.wait(timeout=10 * SLOWNESS), out.decode().replace("\r\n", "\n")
+
+    def assertCleanTerminal(self, out):
+        self.assertEqual(out.count("\x1b[?1049h"), 1)
+        self.assertEqual(out.count("\x1b[?1049l"), 1)
+        self.assertLess(out.rindex("\x1b[?25l"), out.rindex("\x1b[?25h"))
+        left_over = out[out.index("\x1b[?1049l") + len("\x1b[?1049l"):]
+        self.assertNotIn("\x1b", left_over)
+        return left_over
+
+    def test_a_watched_lag_is_redrawn_and_leaves_a_clean_terminal(self):
+        asked = []
+        self.serve(KNIT_LAG=lambda words: asked.append(1) or [lag("alpha", "beta", len(asked), 35)])
+        code, out = self.on_terminal("lag", "--watch", "--interval", "0.1", until="3 writes / 35 ms")
+        self.assertEqual(code, 130)
+        self.assertRegex(out, r"(?s)1 write / 35 ms.*\x1b\[H.*2 writes / 35 ms")
+        self.assertRegex(self.assertCleanTerminal(out), r"alpha +\. +\d+ writes / 35 ms\n")
+
+    def test_a_watch_that_loses_the_daemon_leaves_a_clean_terminal_too(self):
+        answers = [[lag("alpha", "beta", 1, 35)], bytearray(b"no reply")]
+        self.serve(KNIT_LAG=lambda words: answers.pop(0))
+        code, out = self.on_terminal("lag", "--watch", "--interval", "0.1", until="never", then=None)
+        self.assertEqual(code, 3)
+        self.assertIn("knit: ", self.assertCleanTerminal(out))
+
+    def watched(self, *arguments, lines):
+        """So many lines of a watch whose output is no terminal; and its exit code after an interrupt."""
+        process = subprocess.Popen(self.command(*arguments), stdout=subprocess.PIPE)
+        with process:
+            out = [process.stdout.readline().decode() for _ in range(lines)]
+            process.send_signal(signal.SIGINT)
+        return process.returncode, out
+
+    def test_a_watch_that_is_no_terminal_appends(self):
+        self.serve(KNIT_LAG=[lag("alpha", "beta", 12, 35)])
+        code, out = self.watched("lag", "--watch", "--interval", "0.1", lines=9)
+        self.assertEqual(code, 130)
+        self.assertNotIn("\x1b", "".join(out))
+        self.assertEqual(out[2], out[7])
+        code, out = self.watched("lag", "--watch", "--interval", "0.1", "--json", lines=2)
+        self.assertEqual([json.loads(line) for line in out], [[lag("alpha", "beta", 12, 35)]] * 2)
+
+    def test_a_watch_whose_reader_is_gone_ends(self):
+        self.serve(KNIT_LAG=[lag("alpha", "beta", 12, 35)])
+        process = subprocess.Popen(self.command("lag", "--watch", "--interval", "0.1"), stdout=subprocess.PIPE)
+        process.stdout.readline()
+        process.stdout.close()
+        self.assertEqual(process.wait(timeout=10 * SLOWNESS), 4)
+
+    def test_hints_say_what_waits_for_whom_and_how_long(self):
+        away = hint("gamma", 12345, reachable=0, since_ms=int(time.time() * 1000) - 300_000, drains_in_ms=-1)
+        self.serve(KNIT_HINTS=hints(hint("beta", 0), away, hint("delta", 7, drains_in_ms=1500),
+                                    hint("epsilon", 9, drains_in_ms=-1), hint("zeta", 5, trimmed=1),
+                                    hint("eta", -1, own_writes=-1)))
+        code, out, _ = self.knit("hints")
+        self.assertEqual(code, 1)
+        lines = out.splitlines()
+        self.assertEqual(lines[0], "writes wait for 4 peers; of 1 peer it is not known; the log holds 3.4 MB of 268.4 MB")
+        self.assertRegex(lines[3], r"^beta +reachable +0 writes +0 +- +-$")
+        self.assertRegex(lines[4], r"^gamma +unreachable +12,345 writes +12,345 +5 min ago +when it is back$")
+        self.assertRegex(lines[5], r"^delta .* in 1\.5 s$")
+        self.assertRegex(lines[6], r"^epsilon .* not known: nothing moves$")
+        self.assertRegex(lines[7], r"^zeta .* trimmed: an exchange will bring it$")
+        self.assertRegex(lines[8], r"^eta +reachable +- +- +- +not known: nothing was heard")
+
+    def test_without_hints_the_exit_code_is_0(self):
+        self.serve(KNIT_HINTS=hints(hint("beta", 0)))
+        self.assertEqual(self.knit("hints")[0], 0)
+        self.assertEqual(json.loads(self.knit("hints", "--json")[1]), hints(hint("beta", 0)))
+
     def test_status_as_json_keeps_every_field(self):
         expected = status(peer("beta"))
         self.serve(KNIT_STATUS=expected)
@@ -136,6 +303,78 @@ class CliTest(unittest.TestCase):
         self.assertEqual([d["key"] for d in document["differences"]], [{"hex": b"bin\xff\n".hex()}, "gone"])
         self.assertIsNone(document["differences"][1]["theirs"])
 
+    def forecast(self, name, found):
+        version = {"state": "value", "stamp_ms": 1_700_000_000_123, "stamp_counter": 4, "value_bytes": 12, "dots": "a:1"}
+        differences = [{"key": "one", "row_key_hex": "00", "mine": version, "theirs": None, "winner": "mine",
+                        "kept": "mine", "send_bytes": 80, "receive_bytes": 0},
+                       {"key": "two", "row_key_hex": "01", "mine": version, "theirs": version | {"dots": "b:1"},
+                        "winner": "theirs", "kept": "both", "send_bytes": 80, "receive_bytes": 90},
+                       {"key": "three", "row_key_hex": "02", "mine": version, "theirs": version, "winner": "equal",
+                        "kept": "mine", "send_bytes": 80, "receive_bytes": 0}]
+        return {"peer": name, "found": found, "listed": min(found, 3), "outcome": "compared", "comparison_bytes": 5300,
+                "messages": 6, "duration_ms": 8, "forecast_of": found, "send_rows": found, "send_bytes": 80 * found,
+                "receive_rows": 1, "receive_bytes": 90, "differences": differences[:found]}
+
+    def test_a_dry_run_tells_winners_and_what_would_travel(self):
+        self.serve(KNIT_DIFF=self.forecast("beta", 5))
+        code, out, _ = self.knit("repair", "--dry-run", "bet", "--limit", "3")
+        self.assertEqual(self.daemon.commands, [[b"KNIT", b"DIFF", b"bet", b"LIMIT", b"3"]])
+        self.assertEqual(code, 1)
+        lines = out.splitlines()
+        self.assertEqual(lines[0], "beta: 5 keys differ; a repair would send 5 rows (400 B) and get 1 row (90 B)")
+        self.assertRegex(lines[3], r"^one +12 B, 2023-11-14 22:13:20.123\+4 +absent +here +80 B +- +a:1 +-$")
+        self.assertRegex(lines[4], r"^two .* there, the other kept as sibling +80 B +90 B +a:1 +b:1$")
+        self.assertRegex(lines[5], r"^three .* equal value +80 B +- ")
+        self.assertIn("... and 2 more", lines[6])
+        self.assertEqual(lines[-1], "in total: 5 differences, 5 rows (400 B) to send, 1 row (90 B) to get; "
+                                    "nothing was changed")
+
+    def test_a_dry_run_with_all_asks_each_reachable_peer(self):
+        members = [{"node": letter * 16, "name": letter, "address": "", "version": "", "state": state, "since_ms": 0,
+                    "round_trip_us": -1, "root": ROOT_HASH, "equal": 1}
+                   for letter, state in (("a", "self"), ("b", "reachable"), ("c", "unreachable"), ("d", "reachable"))]
+        answers = {"b": self.forecast("beta", 1), "d": Exception("ERR no session with delta could be had in time")}
+        self.serve(KNIT_MEMBERS=members, KNIT_DIFF=lambda words: answers[words[2].decode()[0]])
+        code, out, _ = self.knit("repair", "--dry-run", "--all", "--json")
+        self.assertEqual([words[:2] for words in self.daemon.commands],
+                         [[b"KNIT", b"MEMBERS"], [b"KNIT", b"DIFF"], [b"KNIT", b"DIFF"]])
+        self.assertEqual(code, 4)
+        self.assertEqual(json.loads(out)[0], self.forecast("beta", 1))
+        self.assertIn("no session", json.loads(out)[1]["error"])
+        answers["d"] = self.forecast("delta", 0)
+        self.assertEqual(self.knit("repair", "--dry-run", "--all")[0], 1)
+        answers["b"] = self.forecast("beta", 0)
+        self.assertEqual(self.knit("repair", "--dry-run", "--all")[0], 0)
+
+    def running(self, progress, **changes):
+        return peer("beta", equal=0, **(STREAM | {
+            "exchange_progress": progress, "exchange_duration_ms": 2500, "exchange_ends_in_ms": 7500, "rows_sent": 40,
+            "rows_received": 2, "exchange_comparison_bytes": 1000, "exchange_row_bytes": 2500} | changes))
+
+    def test_watched_exchanges_have_a_bar_and_a_history(self):
+        self.serve(KNIT_STATUS=status(self.running("0.2500"), peer("gamma"), last_exchanges=[SESSION]))
+        code, out = self.on_terminal("repair", "--watch", "--interval", "0.1", until="repaired")
+        self.assertEqual(code, 130)
+        left_over = self.assertCleanTerminal(out)
+        self.assertIn(": 1 exchange runs\n", left_over)
+        self.assertIn("beta  [#######.......................]  25%  42 rows, 3.5 kB, 2.5 s, about 7.5 s left\n",
+                      left_over)
+        self.assertRegex(left_over, r"1970-01-01 00:00:00\.001 +beta +8 +7 +8 +14\.3 kB +12 ms +repaired\n")
+
+    def test_watched_exchanges_without_a_terminal_are_a_line_a_change(self):
+        second = SESSION | {"ended_ms": 2, "error": "the peer went away"}
+        answers = [status(self.running("0.2501"), last_exchanges=[SESSION]),
+                   status(self.running("0.2502"), last_exchanges=[SESSION]),  # Not a change.
+                   status(self.running("0.5"), last_exchanges=[SESSION]),
+                   status(peer("beta"), last_exchanges=[SESSION, second])]
+        self.serve(KNIT_STATUS=lambda words: answers.pop(0) if len(answers) > 1 else answers[0])
+        code, out = self.watched("repair", "--watch", "--interval", "0.1", lines=4)
+        self.assertEqual(code, 130)
+        self.assertIn("1970-01-01 00:00:00.001 beta: repaired; 8 rows received, 7 sent", out[0])
+        self.assertIn("beta: 25%, 42 rows, 3.5 kB, 2.5 s, about 7.5 s left", out[1])
+        self.assertIn("beta: 50%", out[2])
+        self.assertIn("00.002 beta: failed: the peer went away;", out[3])
+
     def test_repair_reports_each_session(self):
         self.serve(KNIT_REPAIR=[SESSION, SESSION | {"peer_name": "gamma", "error": "the peer went away"}])
         code, out, _ = self.knit("repair", "--all")
@@ -148,6 +387,9 @@ class CliTest(unittest.TestCase):
         self.serve()
         self.assertEqual(self.knit("repair")[0], 2)
         self.assertEqual(self.knit("repair", "beta", "--all")[0], 2)
+        self.assertEqual(self.knit("repair", "--dry-run")[0], 2)
+        self.assertEqual(self.knit("repair", "beta", "--watch")[0], 2)
+        self.assertEqual(self.knit("repair", "beta", "--limit", "3")[0], 2)
 
     def test_an_interrupted_repair_ends_at_once(self):
         begun = threading.Event()

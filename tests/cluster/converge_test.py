@@ -104,6 +104,7 @@ class ConvergeTest(unittest.TestCase):
 
     def test_diff_and_repair_by_command(self):
         self.assertEqual(self.nodes[0].knit("diff", "beta").returncode, 0)
+        self.assertEqual(self.nodes[0].knit("repair", "--all", "--dry-run").returncode, 0)
         done = self.nodes[0].knit("repair", "--all")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(b"beta: ", done.stdout)
@@ -113,6 +114,7 @@ class ConvergeTest(unittest.TestCase):
         wait_until(lambda: b"1 of 2 nodes reachable; beta unreachable" in self.nodes[0].knit("status").stdout,
                    "alpha's status says that beta is gone")
         self.assertEqual(self.nodes[0].knit("diff", "beta").returncode, 4)
+        self.assertEqual(self.nodes[0].knit("repair", "beta", "--dry-run").returncode, 4)
 
 
 class LateJoinerTest(unittest.TestCase):

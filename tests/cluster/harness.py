@@ -22,6 +22,7 @@ LONG = bool(os.environ.get("KNIT_LONG"))
 SLOWNESS = 6 if "san" in os.path.basename(BUILD) else 1  # Sanitizers cost about that much.
 CLIENT_PORT = 6399
 PEER_PORT = 7399
+HTTP_PORT = 9399
 SANITIZER_SIGNS = ("ERROR: AddressSanitizer", "runtime error:", "WARNING: ThreadSanitizer", "ERROR: LeakSanitizer")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -70,6 +71,7 @@ class Node:
             "node": {"name": name, "data_directory": self.directory},
             "cluster": {"key_file": cluster.key_path},
             "client": {"listen": [self.host], "port": CLIENT_PORT, "unix_socket": self.socket_path},
+            "http": {"listen": self.host, "port": HTTP_PORT},
             "peer": {"listen": self.host, "port": PEER_PORT, "timeout": "2s", "peers": []},
             "store": {"map_bytes": "4GiB"},
             "anti_entropy": {"status_interval": "200ms"},

@@ -16,6 +16,7 @@ BUILD = os.environ.get("KNIT_BUILD", os.path.join(ROOT, "build", "release"))
 KNIT = os.path.join(BUILD, "knit")
 CLIENT_PORT = 6399
 PEER_PORT = 7399
+HTTP_PORT = 9399
 NAMES = ("alpha", "beta", "gamma")
 
 _libc = ctypes.CDLL(None)
@@ -53,6 +54,9 @@ key_file = "{key_path}"
 listen = ["{self.host}"]
 port = {CLIENT_PORT}
 unix_socket = "{self.socket_path}"
+[http]
+listen = "{self.host}"
+port = {HTTP_PORT}
 [peer]
 listen = "{self.host}"
 port = {PEER_PORT}
@@ -189,7 +193,7 @@ def require_programs():
 
 def require_free_ports():
     for number in (1, 2, 3):
-        for port in (CLIENT_PORT, PEER_PORT):
+        for port in (CLIENT_PORT, PEER_PORT, HTTP_PORT):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:

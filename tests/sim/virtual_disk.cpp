@@ -29,9 +29,9 @@ void VirtualDisk::apply() {
       }
     }
   }
-  if (const auto& trim = writing_->log_trim) {
+  for (const auto& trim : writing_->log_trims) {
     Entries& log = of(Table::log);
-    log.erase(log.lower_bound(trim->first), log.lower_bound(trim->end));
+    log.erase(log.lower_bound(trim.first), log.lower_bound(trim.end));
   }
   durable_ = writing_->position;
 }

@@ -158,6 +158,7 @@ void World::break_link(LinkId id) {
 void World::settle(std::size_t index, Outbox& out) {
   Host& host = *hosts_[index];
   if (!host.up()) return;
+  host.node->push(now(host), out);
   for (Output& output : out) {
     if (auto* send = std::get_if<Send>(&output)) {
       host.held.push_back(std::move(*send));
@@ -247,7 +248,9 @@ void World::deliver(LinkId id, std::size_t to, Channel channel, std::string mess
   if (found == links_.end()) return;
   const auto& ends = found->second.ends;
   const std::size_t from = ends[0] == to ? ends[1] : ends[0];
-  if (cut_.contains({from, to}) || (faults_ && chance(0.002))) return;
+  bool& dead = found->second.dead[ends[0] == from ? 0 : 1];
+  dead = dead || cut_.contains({from, to}) || (faults_ && chance(0.002));
+  if (dead) return;
   Host& host = *hosts_[to];
   note(message.size() + to);
   Outbox out;

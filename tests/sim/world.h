@@ -74,6 +74,7 @@ class World {
   struct VirtualLink {
     std::array<std::size_t, 2> ends;                             // The dialer first.
     std::array<std::array<Millis, channels>, 2> last_arrival{};  // Keeps the order of a channel.
+    std::array<bool, 2> dead{};  // Something from that end was lost: so is all that follows.
   };
   struct Event {
     Millis at;

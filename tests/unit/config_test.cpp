@@ -106,6 +106,13 @@ status_interval = "250ms"
   CHECK(to_string(peer_addresses(config)[1]) == "[::1]:7400");
 }
 
+TEST_CASE("port 0 switches HTTP off, and is no port for clients") {
+  CHECK(good("[http]\nport = 0\nlisten = \"::1\"\n").http == Config::Http{.listen = "::1", .port = 0});
+  CHECK(only_error("[http]\nport = 65536\n") ==
+        "knit.toml:2: http.port: expected a port, 1 to 65535, or 0 for none");
+  CHECK(only_error("[client]\nport = 0\n").find("expected a port, 1 to 65535") != std::string::npos);
+}
+
 TEST_CASE("an unknown key is named with its line and the key that was probably meant") {
   CHECK(only_error("[client]\n\nprot = 1\n") == "knit.toml:3: client.prot: unknown key; did you mean port?");
   CHECK(only_error("[clint]\nport = 1\n") == "knit.toml:1: clint: unknown section; did you mean client?");
@@ -156,7 +163,7 @@ TEST_CASE("a bad value is answered with what was expected") {
   bad("[peer]\nadvertise = \"[127.0.0.1]:7399\"");
   bad("[node]\nname = \"two words\"");
   bad("[node]\ndata_directory = \"\"");
-  bad("[store]\nlog_entries_max = 1.5");
+  bad("[client]\nclients_max = 1.5");
 }
 
 TEST_CASE("an error of syntax is named with its line") {

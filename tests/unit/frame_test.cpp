@@ -9,7 +9,7 @@ using namespace knit;
 
 namespace {
 
-constexpr ChannelLimits limits{std::size_t{256} << 10, std::size_t{72} << 20};
+constexpr ChannelLimits limits{std::size_t{256} << 10, std::size_t{72} << 20, std::size_t{72} << 20};
 
 std::string frame(std::uint32_t length, std::uint8_t channel, std::uint8_t flags, std::string_view fragment) {
   std::string out;
@@ -172,7 +172,7 @@ TEST_CASE("a header that lies is refused before its fragment has come") {
   };
   CHECK(hostile(frame(0xffffffff, 0, 1, "")));
   CHECK(hostile(frame(fragment_bytes_max + 1, 1, 1, "")));
-  CHECK(hostile(frame(1, 2, 1, "a")));
+  CHECK(hostile(frame(1, 3, 1, "a")));
   CHECK(hostile(frame(1, 255, 1, "a")));
   CHECK(hostile(frame(1, 0, 2, "a")));
   CHECK(hostile(frame(1, 0, 128, "a")));

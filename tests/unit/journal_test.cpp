@@ -354,8 +354,17 @@ TEST_CASE("a file that was about to be used holds nothing", "[threads]") {
 
 TEST_CASE("a record survives its frame with all that it may hold") {
   const std::vector<Dot> dots{{{3}, 9}, {{4}, 1}};
-  JournalRecord record{{12}, 99,     "row key", std::string_view("a\0b", 3), true, dots, "clock",
-                       true, "name", "value"};
+  const JournalRecord record{.position = {12},
+                             .stamp = 99,
+                             .row_key = "row key",
+                             .row = std::string_view("a\0b", 3),
+                             .row_unchanged = true,
+                             .logged = true,
+                             .dots = dots,
+                             .clock = "clock",
+                             .clock_change = ClockChange::replaced,
+                             .meta_name = "name",
+                             .meta_value = "value"};
   std::string frame;
   append_frame(frame, record);
   const std::size_t size = frame.size();
@@ -370,9 +379,11 @@ TEST_CASE("a record survives its frame with all that it may hold") {
   REQUIRE(payload);
   REQUIRE(decode_payload(*payload, decoded));
   CHECK(decoded.record.stamp == 99);
+  CHECK(decoded.record.row_unchanged);
+  CHECK(decoded.record.logged);
   CHECK(decoded.record.row == record.row);
   CHECK(decoded.dots == dots);
-  CHECK(decoded.record.clock_replaced);
+  CHECK(decoded.record.clock_change == ClockChange::replaced);
   CHECK(decoded.record.meta_value == "value");
   CHECK(!reader.next());
   CHECK(!reader.damaged());

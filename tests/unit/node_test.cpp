@@ -14,8 +14,9 @@ namespace {
 
 // A host with a node. Its outbox is sorted into what a test looks at.
 struct Member {
-  Member(std::uint64_t id, const std::string& name) : host(id) {
+  Member(std::uint64_t id, const std::string& name, std::size_t stream_peers = 8) : host(id) {
     NodeOptions options;
+    options.stream_peers_max = stream_peers;
     options.name = options.address = name;
     node.emplace(options, *host.store, id);
   }
@@ -43,7 +44,7 @@ struct Member {
 
 // Two members and the links between them; messages arrive when a test says so.
 struct Pair {
-  Pair() : a(1, "a"), b(2, "b") {}
+  explicit Pair(std::size_t stream_peers = 8) : a(1, "a", stream_peers), b(2, "b", stream_peers) {}
 
   Now now() const { return {{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; }
   void link(LinkId id, Member& dialer, Member& other) {
@@ -61,6 +62,7 @@ struct Pair {
     CHECK(send.after <= from.host.store->synced());
     Outbox out;
     to.node->on_message(send.link, send.channel, send.message, now(), out);
+    to.node->push(now(), out);
     to.take(out);
     return true;
   }
@@ -74,6 +76,7 @@ struct Pair {
       Outbox out;
       member->node->on_tick(now(), out);
       while (member->node->has_work()) member->node->work(out);
+      member->node->push(now(), out);
       member->take(out);
     }
   }
@@ -83,6 +86,11 @@ struct Pair {
       tick(200ms);
       pump();
     }
+  }
+  void begin_repair() {
+    Outbox out;
+    REQUIRE(a.node->start_repair("b", now(), out));
+    a.take(out);
   }
   bool equal() const {
     return a.host.root() == b.host.root() && a.host.store->clock() == b.host.store->clock();
@@ -219,13 +227,11 @@ TEST_CASE("who does not begin with a hello, or sends noise, is closed") {
 }
 
 TEST_CASE("a session whose peer falls silent ends within its deadline, with nothing half applied") {
-  Pair pair;
+  Pair pair(0);
   pair.link({1}, pair.a, pair.b);
   pair.run(10);
   for (int i = 0; i < 500; ++i) pair.b.host.set("key" + std::to_string(i), "v");
-  pair.tick(1s);
-  pair.deliver(pair.b, pair.a);
-  pair.deliver(pair.a, pair.b);
+  pair.begin_repair();
   pair.deliver(pair.a, pair.b);
   REQUIRE(pair.a.node->status(pair.now()).peers[0].exchange_progress);
   const Clock clock = pair.a.host.store->clock();
@@ -238,12 +244,11 @@ TEST_CASE("a session whose peer falls silent ends within its deadline, with noth
 }
 
 TEST_CASE("a session whose long message is still arriving goes on") {
-  Pair pair;
+  Pair pair(0);
   pair.link({1}, pair.a, pair.b);
   pair.run(10);
   pair.b.host.set("k", "v");
-  pair.tick(1s);
-  pair.deliver(pair.b, pair.a);
+  pair.begin_repair();
   REQUIRE(pair.a.node->status(pair.now()).peers[0].exchange_progress);
   for (int i = 0; i < 100; ++i) {
     pair.tick(200ms);
@@ -253,7 +258,7 @@ TEST_CASE("a session whose long message is still arriving goes on") {
 }
 
 TEST_CASE("a comparison lists what differs and changes nothing") {
-  Pair pair;
+  Pair pair(0);
   pair.link({1}, pair.a, pair.b);
   pair.run(10);
   pair.a.host.set("mine", "1");
@@ -272,7 +277,7 @@ TEST_CASE("a comparison lists what differs and changes nothing") {
 }
 
 TEST_CASE("a repair that is asked for is reported when it is done") {
-  Pair pair;
+  Pair pair(0);
   pair.link({1}, pair.a, pair.b);
   pair.run(10);
   pair.b.host.set("theirs", "2");
@@ -307,14 +312,19 @@ TEST_CASE("an isolated node neither hears nor is heard, and catches up afterward
   Pair pair;
   pair.link({1}, pair.a, pair.b);
   pair.run(10);
-  REQUIRE(pair.a.node->isolate("", true));
+  Outbox out;
+  REQUIRE(pair.a.node->isolate("", true, pair.now(), out));
   pair.b.host.set("k", "v");
   pair.run(10);
   CHECK(pair.a.host.get("k") == "(nil)");
-  REQUIRE(pair.a.node->isolate("", false));
+  REQUIRE(pair.a.node->isolate("", false, pair.now(), out));
+  pair.a.take(out);
+  REQUIRE(pair.a.closed.size() == 1);  // What was sent on it is lost.
+  pair.b.node->on_link_down({1}, pair.now(), out);
+  pair.link({2}, pair.a, pair.b);
   pair.run(10);
   CHECK(pair.a.host.get("k") == "v");
-  CHECK(pair.a.node->isolate("nobody", true).error().code == ErrorCode::not_found);
+  CHECK(pair.a.node->isolate("nobody", true, pair.now(), out).error().code == ErrorCode::not_found);
 }
 
 TEST_CASE("a peer that knows later writes of mine makes me take a fresh actor") {

@@ -1,0 +1,185 @@
+#include "node/out_stream.h"
+
+#include <algorithm>
+
+namespace knit {
+
+namespace {
+
+constexpr std::size_t withheld_max = 1000;  // Then the rest of the round is left to an exchange.
+constexpr std::size_t compressed_bytes_min = 16 << 10;
+constexpr unsigned plain_batches = 32;  // Before compressing is tried again.
+constexpr Millis delay_min_kept{30'000};
+constexpr Millis delay_slack{20};
+
+// What is left of a range without some of its sequences, which ascend.
+template <class Visit>
+void each_part(Clock::Range range, const std::vector<std::uint64_t>& without, Visit visit) {
+  for (const std::uint64_t hole : without) {
+    if (hole > range.first) visit(Clock::Range{range.first, hole - 1});
+    range.first = hole + 1;
+  }
+  if (range.first <= range.last) visit(range);
+}
+
+void add_gain(std::vector<std::pair<ActorId, Clock::Range>>& gains, Dot dot) {
+  if (!gains.empty() && gains.back().first == dot.actor && gains.back().second.last + 1 == dot.sequence) {
+    gains.back().second.last = dot.sequence;
+  } else {
+    gains.push_back({dot.actor, {dot.sequence, dot.sequence}});
+  }
+}
+
+}  // namespace
+
+void OutStream::on_clock(const Clock& told, bool whole) {
+  if (whole) {
+    peer_clock_ = told;
+  } else {
+    for (const auto& [actor, entry] : told.entries()) peer_clock_.replace(actor, told);
+  }
+  knows_peer_ = true;
+}
+
+void OutStream::begin(ActorId actor, const Store& store) {
+  const std::uint64_t from = std::max(peer_clock_.base(actor), store.log().complete_from(actor));
+  actors_.try_emplace(actor, Reading{from, from, from, false, {}});
+}
+
+void OutStream::stop() {
+  actors_.clear();
+  in_flight_.clear();
+  in_flight_bytes_ = 0;
+  clears_sent_.reset();
+  delay_min_until_ = {};
+  last_number_ = 0;
+  ++epoch_;
+}
+
+OutStream::Waiting OutStream::waiting(const Store& store, Millis now) const {
+  std::uint64_t entries = 0;
+  for (const auto& [actor, reading] : actors_)
+    entries += std::max(store.clock().base(actor), reading.to) - reading.at;
+  const bool clear = clears_sent_ != store.clears() && !store.clear().empty();
+  if (actors_.empty() || (entries == 0 && !clear)) return Waiting::nothing;
+  if (in_flight_bytes_ >= window_) return Waiting::credit;
+  const bool early = !in_flight_.empty() && now - last_built_ < options_.batch_interval;
+  return early && entries < options_.company ? Waiting::company : Waiting::work;
+}
+
+OutStream::Batch OutStream::next(const Store& store, Millis now) {
+  Batch batch;
+  StreamPayloadWriter out;
+  InFlight flight;
+  entries_left_ = options_.entries_per_batch;
+  if (clears_sent_ != store.clears()) {
+    clears_sent_ = store.clears();
+    if (!store.clear().empty()) out.set_clear(store.clear());
+  }
+  for (auto& [actor, reading] : actors_) {
+    if (store.clock().base(actor) > reading.at) read(actor, reading, store, out, flight);
+    if (out.bytes() >= options_.batch_bytes || entries_left_ == 0) break;
+  }
+  if (out.empty()) return batch;
+  batch.number = flight.number = ++last_number_;
+  batch.payload = out.finish(worth_compressing(out.bytes()));
+  if (out.bytes() >= compressed_bytes_min && batch.payload.size() > out.bytes() / 4 * 3)
+    batches_to_plain_ = plain_batches;
+  batch.rows = flight.rows = out.rows();
+  flight.bytes = out.bytes() + batch.payload.size();
+  flight.built = last_built_ = now;
+  in_flight_bytes_ += flight.bytes;
+  in_flight_.push_back(std::move(flight));
+  return batch;
+}
+
+// A peer or a way to it that does not keep up leaves time to compress.
+bool OutStream::worth_compressing(std::size_t bytes) {
+  if (bytes < compressed_bytes_min || in_flight_bytes_ < window_ / 2) return false;
+  if (batches_to_plain_ > 0) --batches_to_plain_;
+  return batches_to_plain_ == 0;
+}
+
+void OutStream::read(ActorId actor, Reading& reading, const Store& store, StreamPayloadWriter& out,
+                     InFlight& flight) {
+  if (reading.at == reading.to) reading.to = store.clock().base(actor);
+  out.begin_part(actor);
+  Look look = Look::go_on;
+  const auto visited =
+      store.visit_log(actor, reading.at, [&](std::uint64_t sequence, std::string_view row_key) {
+        if (sequence > reading.to) return false;
+        look = look_at({actor, sequence}, row_key, reading, store, out, flight);
+        return look == Look::go_on;
+      });
+  if (look == Look::hopeless) reading = {reading.to, reading.to, reading.to, false, {}};
+  if (!visited || look != Look::go_on) return;
+  reading.has_holes = reading.has_holes || reading.at < reading.to;
+  reading.at = reading.to;
+  end_round(actor, reading, out, flight);
+}
+
+OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& reading, const Store& store,
+                                   StreamPayloadWriter& out, InFlight& flight) {
+  if (entries_left_ == 0 || out.bytes() >= options_.batch_bytes) return Look::full;
+  if (reading.withheld.size() >= withheld_max) return Look::hopeless;
+  --entries_left_;
+  reading.has_holes = reading.has_holes || dot.sequence != reading.at + 1;
+  reading.at = dot.sequence;
+  if (peer_clock_.covers(dot)) return Look::go_on;
+  std::string_view body;
+  if (row_key != clear_row_key()) {
+    const auto found = store.body_of(row_key);
+    const bool cleared = !found && store.clear().covers(dot);
+    const bool replaced = found && [&] {
+      const std::uint64_t last = shown_sequence(*found, dot.actor);
+      return last > dot.sequence && last <= reading.to;
+    }();
+    reading.has_holes = reading.has_holes || cleared || replaced;
+    if (cleared || replaced) return Look::go_on;
+    if (!found) {
+      reading.has_holes = true;
+      reading.withheld.push_back(dot.sequence);
+      return Look::go_on;
+    }
+    body = *found;
+  }
+  out.add(dot.sequence, row_key, body);
+  add_gain(flight.gains, dot);
+  return Look::go_on;
+}
+
+void OutStream::end_round(ActorId actor, Reading& reading, StreamPayloadWriter& out, InFlight& flight) const {
+  if (reading.has_holes && reading.from < reading.to) {
+    each_part({reading.from + 1, reading.to}, reading.withheld, [&](Clock::Range range) {
+      out.cover(actor, range);
+      flight.gains.push_back({actor, range});
+    });
+  }
+  reading.from = reading.to;
+  reading.has_holes = false;
+  reading.withheld.clear();
+}
+
+std::optional<OutStream::Acked> OutStream::on_ack(std::uint64_t epoch, std::uint64_t number, Millis now) {
+  if (epoch != epoch_ || in_flight_.empty() || in_flight_.front().number != number) return std::nullopt;
+  const InFlight& flight = in_flight_.front();
+  for (const auto& [actor, range] : flight.gains) peer_clock_.add(actor, range);
+  in_flight_bytes_ -= flight.bytes;
+  adapt(now - flight.built, now);
+  const Acked acked{flight.rows, flight.built};
+  in_flight_.pop_front();
+  return acked;
+}
+
+// The window shrinks while acknowledgements take longer than they must: the peer is busy, or its queue fills.
+void OutStream::adapt(Millis delay, Millis now) {
+  if (now >= delay_min_until_ || delay < delay_min_) {
+    delay_min_ = delay;
+    delay_min_until_ = now + delay_min_kept;
+  }
+  const bool late = delay > 2 * delay_min_ + delay_slack;
+  window_ = late ? window_ - window_ / 8 : window_ + options_.batch_bytes / 4;
+  window_ = std::clamp(window_, options_.window_bytes_min, options_.window_bytes_max);
+}
+
+}  // namespace knit

@@ -1,0 +1,275 @@
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "node/node.h"
+#include "node/out_stream.h"
+#include "node/stream_payload.h"
+#include "unit/host.h"
+
+using namespace knit;
+using namespace std::chrono_literals;
+using test::Host;
+
+namespace {
+
+// What a receiver does with a batch.
+void take(Host& host, std::string_view bytes) {
+  const auto payload = decode_stream_payload(bytes);
+  REQUIRE(payload);
+  if (payload->clear) REQUIRE(host.store->merge_clear(*payload->clear, test::now));
+  for (const auto& item : payload->items) {
+    if (host.store->clock().covers(item.dot)) continue;
+    if (item.body.empty()) {
+      REQUIRE(host.store->note_streamed(item.row_key, item.dot));
+    } else {
+      REQUIRE(host.store->merge_streamed(item.row_key, item.body, item.dot, test::now));
+    }
+  }
+  REQUIRE(host.store->cover_streamed(payload->covered));
+}
+
+// A writer's log read to a reader.
+struct Streaming {
+  explicit Streaming(StreamOptions options = {}) : writer(1), reader(2), stream(options) { begin(); }
+
+  void begin() {
+    stream.on_clock(reader.store->clock(), true);
+    stream.begin(writer.store->identity().actor, *writer.store);
+  }
+  // Sends all there is. Answers how many rows that took.
+  std::size_t run() {
+    std::size_t rows = 0;
+    while (stream.waiting(*writer.store, time) == OutStream::Waiting::work) {
+      const auto batch = stream.next(*writer.store, time);
+      if (batch.payload.empty()) continue;
+      rows += batch.rows;
+      take(reader, batch.payload);
+      REQUIRE(stream.on_ack(stream.epoch(), batch.number, time));
+    }
+    return rows;
+  }
+  bool same() const {
+    return writer.root() == reader.root() && writer.store->clock() == reader.store->clock() &&
+           stream.peer_clock() == reader.store->clock();
+  }
+
+  Millis time{1000};
+  Host writer;
+  Host reader;
+  OutStream stream;
+};
+
+std::size_t logged(const Host& host, ActorId actor) {
+  std::size_t entries = 0;
+  REQUIRE(host.store->visit_log(actor, 0, [&](std::uint64_t, std::string_view) { return ++entries > 0; }));
+  return entries;
+}
+
+StreamOptions tiny() {
+  StreamOptions options;
+  options.batch_bytes = 200;
+  options.entries_per_batch = 7;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a row travels once, however often it was overwritten") {
+  Streaming streaming(tiny());
+  for (int i = 0; i < 1000; ++i) streaming.writer.set("key" + std::to_string(i % 10), std::to_string(i));
+  CHECK(streaming.run() == 10);
+  CHECK(streaming.same());
+  CHECK(streaming.reader.get("key3") == "993");
+  CHECK(logged(streaming.reader, streaming.writer.store->identity().actor) == 10);
+}
+
+TEST_CASE("older writes are covered only when the row that replaced them has arrived") {
+  Streaming streaming(tiny());
+  const ActorId actor = streaming.writer.store->identity().actor;
+  for (int i = 0; i < 50; ++i) streaming.writer.set("hot", std::to_string(i));
+  for (int i = 0; i < 50; ++i) streaming.writer.set("key" + std::to_string(i), "v");
+  streaming.writer.set("hot", "last");
+  while (streaming.reader.get("hot") == "(nil)") {
+    CHECK_FALSE(streaming.reader.store->clock().covers({actor, 1}));
+    const auto batch = streaming.stream.next(*streaming.writer.store, streaming.time);
+    if (!batch.payload.empty()) take(streaming.reader, batch.payload);
+  }
+  CHECK(streaming.reader.get("hot") == "last");
+}
+
+TEST_CASE("writes of every kind come through a stream, in any mix") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937_64 random(seed);
+    Streaming streaming(seed % 2 == 0 ? tiny() : StreamOptions{});
+    Host& writer = streaming.writer;
+    for (int round = 0; round < 20; ++round) {
+      for (std::uint64_t i = random() % 40; i > 0; --i) {
+        const std::string key = "key" + std::to_string(random() % 8);
+        switch (random() % 8) {
+          case 0: REQUIRE(writer.keyspace->remove(key, test::now)); break;
+          case 1:
+            REQUIRE(writer.keyspace->set_expiry(key, Expiry{test::now.millis + 1000 + random() % 9000},
+                                                test::now));
+            break;
+          case 2: (void)writer.keyspace->add(key, 3, test::now); break;
+          case 3:
+            if (random() % 10 == 0) REQUIRE(writer.keyspace->clear(test::now));
+            break;
+          default: writer.set(key, std::to_string(random() % 100));
+        }
+        if (random() % 10 == 0) writer.commit();
+        if (random() % 20 == 0) writer.work();
+      }
+      streaming.run();
+      writer.work();
+      streaming.reader.work();
+      REQUIRE(streaming.same());
+      REQUIRE(streaming.reader.proven());
+    }
+  }
+}
+
+TEST_CASE("a relay passes on what it got, as the writer would have") {
+  Streaming first(tiny());
+  for (int i = 0; i < 200; ++i) first.writer.set("key" + std::to_string(i % 17), std::to_string(i));
+  first.run();
+  Host third(3);
+  OutStream relay(tiny());
+  relay.on_clock(third.store->clock(), true);
+  relay.begin(first.writer.store->identity().actor, *first.reader.store);
+  while (relay.waiting(*first.reader.store, 1ms) == OutStream::Waiting::work) {
+    const auto batch = relay.next(*first.reader.store, 1ms);
+    if (batch.payload.empty()) continue;
+    take(third, batch.payload);
+    REQUIRE(relay.on_ack(relay.epoch(), batch.number, 1ms));
+  }
+  CHECK(third.root() == first.writer.root());
+  CHECK(third.store->clock() == first.writer.store->clock());
+}
+
+TEST_CASE("a row that cannot be read is neither sent nor covered") {
+  Streaming streaming;
+  for (const char* key : {"a", "b", "c"}) streaming.writer.set(key, "v");
+  streaming.writer.commit();
+  const ActorId actor = streaming.writer.store->identity().actor;
+  const std::string row_key = string_row_key("b", streaming.writer.store->hash_keys());
+  streaming.writer.disk.of(Table::rows).at(row_key)[30] ^= 1;
+  streaming.run();
+  CHECK(streaming.reader.store->clock().covers({actor, 1}));
+  CHECK_FALSE(streaming.reader.store->clock().covers({actor, 2}));
+  CHECK(streaming.reader.store->clock().covers({actor, 3}));
+  CHECK(streaming.stream.waiting(*streaming.writer.store, 2000ms) == OutStream::Waiting::nothing);
+}
+
+TEST_CASE("a row that was lost is not covered") {
+  Streaming streaming;
+  streaming.writer.set("a", "v");
+  streaming.writer.commit();
+  const ActorId actor = streaming.writer.store->identity().actor;
+  streaming.writer.disk.of(Table::rows).clear();
+  streaming.run();
+  CHECK_FALSE(streaming.reader.store->clock().covers({actor, 1}));
+}
+
+TEST_CASE("a peer that does not acknowledge gets no more than its credit") {
+  StreamOptions options;
+  options.window_bytes_max = options.window_bytes_min = 64 << 10;
+  Streaming streaming(options);
+  for (int i = 0; i < 2000; ++i) streaming.writer.set("key" + std::to_string(i), std::string(1000, 'v'));
+  std::size_t sent = 0;
+  std::vector<std::uint64_t> numbers;
+  while (streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::work) {
+    const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms);
+    sent += batch.payload.size();
+    numbers.push_back(batch.number);
+  }
+  CHECK(streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::credit);
+  CHECK(sent < 3 * options.window_bytes_max);
+  REQUIRE_FALSE(streaming.stream.on_ack(streaming.stream.epoch(), numbers.back() + 1, 1000ms));
+  for (const std::uint64_t number : numbers)
+    REQUIRE(streaming.stream.on_ack(streaming.stream.epoch(), number, 1000ms));
+  CHECK(streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::work);
+}
+
+TEST_CASE("what was in flight on a link that broke is sent again") {
+  Streaming streaming;
+  streaming.writer.set("a", "v");
+  (void)streaming.stream.next(*streaming.writer.store, 1000ms);
+  streaming.stream.stop();
+  CHECK(streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::nothing);
+  streaming.begin();
+  CHECK(streaming.run() == 1);
+  CHECK(streaming.same());
+}
+
+TEST_CASE("a part of the log that was trimmed is not streamed, and what is above it is") {
+  Host writer(1);
+  writer.options.log = {64 * 200, Millis{1'000'000}};
+  writer.open();
+  for (int i = 0; i < 350; ++i) writer.set("key" + std::to_string(i), "v");
+  for (int i = 0; i < 400; ++i) writer.store->trim_log(test::now);
+  const ActorId actor = writer.store->identity().actor;
+  const std::uint64_t from = writer.store->log().complete_from(actor);
+  REQUIRE(from > 10);
+  Host reader(2);
+  OutStream stream{StreamOptions{}};
+  stream.on_clock({}, true);
+  stream.begin(actor, *writer.store);
+  while (stream.waiting(*writer.store, 1ms) == OutStream::Waiting::work)
+    take(reader, stream.next(*writer.store, 1ms).payload);
+  CHECK(reader.store->clock().base(actor) == 0);
+  CHECK(reader.store->clock().covers({actor, from + 1}));
+  CHECK(reader.store->clock().highest(actor) == 350);
+}
+
+TEST_CASE("a payload comes back from its bytes, compressed or not") {
+  StreamPayloadWriter out;
+  out.begin_part({7});
+  out.add(3, "row key one", "body");
+  out.add(9, "row key one", "body");
+  out.add(10, "row key two", std::string(5000, 'x'));
+  out.cover({7}, {2, 10});
+  Clock clear;
+  clear.add({{5}, 1});
+  out.set_clear(clear);
+  for (const bool compressed : {false, true}) {
+    const std::string bytes = out.finish(compressed);
+    CHECK((bytes.size() < 1000) == compressed);
+    const auto payload = decode_stream_payload(bytes);
+    REQUIRE(payload);
+    REQUIRE(payload->items.size() == 3);
+    CHECK(payload->items[0].body == "body");
+    CHECK(payload->items[1].dot == Dot{{7}, 9});
+    CHECK(payload->items[1].body.empty());
+    CHECK(payload->items[2].body.size() == 5000);
+    CHECK(payload->clear == clear);
+    CHECK(payload->covered.covers({{7}, 10}));
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      CHECK_FALSE(decode_stream_payload(bytes.substr(0, size)));
+    for (std::size_t bit = 0; bit < std::min<std::size_t>(bytes.size(), 100) * 8; ++bit) {
+      std::string flipped = bytes;
+      flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+      (void)decode_stream_payload(flipped).has_value();
+    }
+  }
+}
+
+TEST_CASE("a frame that declares a huge size is refused") {
+  std::string frame("\x01\x28\xb5\x2f\xfd\xe0", 6);  // zstd with eight bytes of size.
+  frame += std::string("\xff\xff\xff\xff\xff\xff\x00\x00", 8);
+  CHECK(decode_stream_payload(frame).error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("clocks tell how much of another one they lack") {
+  Clock mine, theirs;
+  mine.add({1}, {1, 10});
+  mine.add({1}, {20, 30});
+  theirs.add({1}, {5, 25});
+  theirs.add({2}, {1, 4});
+  CHECK(mine.lacks(theirs) == 9 + 4);
+  CHECK(theirs.lacks(mine) == 4 + 5);
+  CHECK(mine.lacks(mine) == 0);
+  CHECK_FALSE(mine.covers(theirs, {1}));
+  CHECK(mine.covers(theirs, {3}));
+}
