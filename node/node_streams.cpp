@@ -105,16 +105,22 @@ Result<void> Node::take_batch(Peer& peer, const StreamPayload& payload, Now now)
   if (payload.clear) {
     if (auto merged = store_.merge_clear(*payload.clear, now.wall); !merged) return merged;
   }
-  for (const StreamPayload::Item& item : payload.items) {
+  std::map<std::string_view, std::string_view> left_out;
+  for (StreamPayload::Item item : payload.items) {
+    if (!item.body.empty()) ++peer.stream_stats.rows_received;
+    // What is covered is here. But a later item of the same row may be in the row that this one brings.
+    if (store_.clock().covers(item.dot)) {
+      if (!item.body.empty()) left_out[item.row_key] = item.body;
+      continue;
+    }
+    const auto earlier = left_out.find(item.row_key);
+    if (item.body.empty() && earlier != left_out.end()) item.body = earlier->second;
     if (auto taken = take_item(peer, item, now); !taken) return taken;
   }
   return store_.cover_streamed(payload.covered);
 }
 
-// What is covered is here.
 Result<void> Node::take_item(Peer& peer, const StreamPayload::Item& item, Now now) {
-  if (!item.body.empty()) ++peer.stream_stats.rows_received;
-  if (store_.clock().covers(item.dot)) return {};
   if (item.body.empty()) return store_.note_streamed(item.row_key, item.dot);
   const auto changed = store_.merge_streamed(item.row_key, item.body, item.dot, now.wall);
   if (!changed) return tl::unexpected(changed.error());
