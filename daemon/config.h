@@ -73,6 +73,8 @@ struct Config {
     Millis interval{600'000};
     Millis deadline{10'000};
     std::size_t sessions_max = 4;
+    std::size_t bytes_per_second = std::size_t{64} << 20;
+    std::size_t rows_per_second = 50'000;
     Millis status_interval{1000};
     Millis scrub_interval{86'400'000};
     bool operator==(const AntiEntropy&) const = default;

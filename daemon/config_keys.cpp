@@ -237,6 +237,8 @@ std::vector<ConfigKey> config_key_table(Config& c) {
       {"anti_entropy", "interval", DurationKey{&c.anti_entropy.interval, 1s, 168h}},
       {"anti_entropy", "deadline", DurationKey{&c.anti_entropy.deadline, 100ms, 1h}},
       {"anti_entropy", "sessions_max", CountKey{&c.anti_entropy.sessions_max, 1, 64}},
+      {"anti_entropy", "bytes_per_second", SizeKey{&c.anti_entropy.bytes_per_second, 0, tebi}},
+      {"anti_entropy", "rows_per_second", CountKey{&c.anti_entropy.rows_per_second, 0, 1'000'000'000}},
       {"anti_entropy", "status_interval", DurationKey{&c.anti_entropy.status_interval, 50ms, 1min}},
       {"anti_entropy", "scrub_interval", DurationKey{&c.anti_entropy.scrub_interval, 0ms, 8760h}},
       {"log", "level", ChoiceKey{&c.log.level, {"debug", "info", "warning", "error"}}},

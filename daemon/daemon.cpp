@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sodium.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -65,6 +66,15 @@ LogLevel to_log_level(Notice::Level level) {
   return LogLevel::error;
 }
 
+WorkPace::Nanos loop_time() { return std::chrono::steady_clock::now().time_since_epoch(); }
+
+// That of this thread.
+WorkPace::Nanos processor_time() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + WorkPace::Nanos(time.tv_nsec);
+}
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -82,6 +92,7 @@ Daemon::Daemon(Config config, std::string version)
       stop_timer_(loop_, [this] { end_stop(1); }),
       commit_timer_(loop_, [] {}),  // That end_turn() comes is enough,
       push_timer_(loop_, [] {}),    // for this one too.
+      work_timer_(loop_, [] {}),    // and for this one.
       work_(loop_, [this] { on_work(); }),
       before_wait_(loop_, [this] { end_turn(); }),
       terminate_(loop_, SIGTERM, [this] { begin_stop(); }),
@@ -167,6 +178,8 @@ void Daemon::make_node() {
   options.peer_timeout = config_.peer.timeout;
   options.scrub_interval = config_.anti_entropy.scrub_interval;
   options.exchange_sessions_max = config_.anti_entropy.sessions_max;
+  options.exchange_bytes_per_second = config_.anti_entropy.bytes_per_second;
+  options.exchange_rows_per_second = config_.anti_entropy.rows_per_second;
   node_ = std::make_unique<Node>(std::move(options), *store_, random_id());
 }
 
@@ -265,6 +278,7 @@ void Daemon::deliver(Outbox& out) {
 void Daemon::on_tick() {
   if (stopping_) return;
   const Now time = now();
+  work_pace_.on_busy(loop_time(), processor_time());
   if (time.steady >= next_space_check_) {
     next_space_check_ = time.steady + space_interval;
     store_->refresh_space();
@@ -277,10 +291,26 @@ void Daemon::on_tick() {
 }
 
 void Daemon::on_work() {
-  if (!node_->has_work()) return;  // What is due is done at the end of the turn.
+  // What is to be pushed is pushed at the end of the turn.
+  if (!may_work() || work_pace_.wait(loop_time()) > Millis{0}) return;
+  const auto start = loop_time();
+  auto end = start;
   Outbox out;
-  node_->work(out);
+  do {
+    node_->work(now(), out);
+    end = loop_time();
+  } while (end - start < WorkPace::slice && may_work());
   deliver(out);
+  work_pace_.on_worked(end, end - start);
+}
+
+bool Daemon::may_work() { return !stopping_ && node_->has_work() && node_->work_wait(now()) == Millis{0}; }
+
+void Daemon::plan_work() {
+  const bool wanted = !stopping_ && node_->has_work();
+  const Millis wait = wanted ? std::max(node_->work_wait(now()), work_pace_.wait(loop_time())) : Millis{0};
+  work_.turn((wanted && wait == Millis{0}) || (!stopping_ && node_->push_is_due()));
+  if (wait > Millis{0}) work_timer_.once(wait);
 }
 
 void Daemon::begin_commit() {
@@ -347,7 +377,7 @@ void Daemon::end_turn() {
   transport_->end_turn();
   store_->end_reads();
   if (memory_is_due_) give_back_memory();
-  work_.turn(!stopping_ && (node_->has_work() || node_->push_is_due()));
+  plan_work();
   // What flush() answered may have been the last that was waited for; what it ran may have written.
   if (stopping_ && redis_->idle() && !store_->committing() && !store_->start_commit()) end_stop(0);
 }

@@ -3,7 +3,7 @@
 //
 // One turn of the loop: events come in and change the store; then, in end_turn(), the turn's changes go to
 // the journal, a commit is begun if it is time, what has become durable goes out to clients and peers, and
-// snapshots are let go.
+// snapshots are let go. In front of it all stands a slice of background work, if it is time for one.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,7 @@
 #include "daemon/http/site.h"
 #include "daemon/peer_transport.h"
 #include "daemon/redis/server.h"
+#include "daemon/work_pace.h"
 #include "node/node.h"
 #include "store/lmdb/file_journal.h"
 #include "store/lmdb/lmdb_store.h"
@@ -56,6 +57,8 @@ class Daemon {
   void deliver(Outbox& out);
   void on_tick();
   void on_work();
+  bool may_work();
+  void plan_work();
   void begin_commit();
   void on_commit();
   void on_journal();
@@ -87,11 +90,13 @@ class Daemon {
   Timer stop_timer_;
   Timer commit_timer_;
   Timer push_timer_;
+  Timer work_timer_;
   WhenIdle work_;
   BeforeWait before_wait_;
   OnSignal terminate_;
   OnSignal interrupt_;
   CommitPace commit_pace_;
+  WorkPace work_pace_;
   std::optional<Error> undo_waits_;  // For the commit that runs.
   Millis next_space_check_{};
   std::uint64_t activity_seen_ = 0;  // Of the store, at the last check.

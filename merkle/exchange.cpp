@@ -21,42 +21,52 @@ std::uint64_t clear_digest(const Clock& clear, const HashKeys& keys) {
   return siphash64(bytes, keys.digest);
 }
 
-double in_flight(const wire::Turn& turn) {
-  double sum = 0;
-  const auto add = [&](const auto& parts) {
-    for (const auto& part : parts)
-      sum += 1.0 / static_cast<double>(Uint128{1} << std::min(124, 4 * part.prefix.nibbles));
-  };
-  add(turn.children);
-  add(turn.lists);
-  add(turn.versions);
-  add(turn.wants);
-  return sum;
-}
-
-bool repairs(const wire::Turn& turn) { return turn.needs_answer() || !turn.rows.empty(); }
+bool repairs(const wire::Turn& turn) { return turn.needs_answer() || turn.has_rows(); }
 
 auto broken(const char* how) { return fail(ErrorCode::bad_input, how); }
 
 }  // namespace
+
+// A message of the peer, and how far the answer to it is.
+struct MessageWork {
+  enum class Stage : std::uint8_t { fresh, reading, merging, answering, comparing, shipping, writing };
+
+  explicit MessageWork(std::string taken) : message(std::move(taken)) {}
+
+  std::string message;  // Views of it are all about.
+  Stage stage = Stage::fresh;
+  std::optional<wire::TurnReader> reader;
+  wire::Turn turn;
+  std::size_t merged = 0;      // Of the turn's rows.
+  bool peer_finished = false;  // The peer was through when it sent this.
+  wire::Turn reply;
+  bool ends = false;  // Both are through when the reply is sent.
+  std::optional<wire::TurnWriter> writer;
+};
 
 struct Exchange::State {
   State(Replica& rows, ExchangeOptions limits, bool starts)
       : replica(rows), options(limits), initiator(starts) {}
 
   std::string open();
-  Reply take(std::string_view message, WallTime now);
-  Reply on_open(ByteReader& in, WallTime now);
-  Reply on_turn(ByteReader& in, WallTime now);
+  Result<void> take(std::string message);
+  Reply step(Effort effort, WallTime now);
+  Reply begin_message(WallTime now);
+  Reply on_open(ByteReader& in);
   Reply on_clear(ByteReader& in, WallTime now);
-  Reply answer(const wire::Turn& turn, WallTime now);
+  Result<bool> work_on(Effort& effort, WallTime now);
+  Result<bool> read(Effort& effort);
+  Result<bool> merge(Effort& effort, WallTime now);
+  Result<bool> ship(Effort& effort);
+  Reply on_overtaken();
+  Reply end_message(WallTime now);
   Result<void> check_turn(const wire::Turn& turn);
-  Result<void> merge_rows(const wire::Turn& turn, WallTime now);
+  Result<void> conclude();
   Result<void> finish(WallTime now);
   Clock offered_clock() const;
   void start();
   void begin_work();
-  std::string send(const wire::Turn& turn);
+  std::string send(wire::TurnWriter& writer, wire::Turn& turn);
   std::string send_clear();
   std::string give_up();
   bool overtaken() const;
@@ -69,7 +79,8 @@ struct Exchange::State {
   bool expect_difference = false;
   std::uint64_t salt = 0;
   Outcome outcome = Outcome::running;
-  std::optional<ExchangeWork> work;  // From the first message on.
+  std::optional<ExchangeWork> work;    // From the first message on.
+  std::optional<MessageWork> current;  // Empty: we wait for the peer.
   ExchangeStats stats;
 
   // As of one instant, when the session began here.
@@ -132,14 +143,44 @@ std::string Exchange::State::open() {
   return message;
 }
 
-Reply Exchange::State::take(std::string_view message, WallTime now) {
+Result<void> Exchange::State::take(std::string message) {
+  if (outcome != Outcome::running) return fail(ErrorCode::refused, "this exchange is over");
+  if (current) {
+    outcome = Outcome::incomplete;
+    return broken("the peer spoke out of turn");
+  }
   ++stats.messages_received;
-  ByteReader in(message);
-  const auto kind = static_cast<wire::Kind>(in.u8());
   stats.comparison_bytes_received += message.size();  // The rows are taken off again when they are found.
+  current.emplace(std::move(message));
+  return {};
+}
+
+// A clear that comes between two steps is found at the next one: what was merged by then is whole.
+Reply Exchange::State::step(Effort effort, WallTime now) {
+  using Stage = MessageWork::Stage;
+  if (current->stage == Stage::fresh) return begin_message(now);
+  while (!effort.spent()) {
+    if (current->stage > Stage::reading && overtaken()) return on_overtaken();
+    const auto done = work_on(effort, now);
+    if (!done) return tl::unexpected(done.error());
+    if (work->over_limit()) return give_up();
+    if (!*done) continue;
+    if (current->stage == Stage::writing) return end_message(now);
+    current->stage = static_cast<Stage>(static_cast<int>(current->stage) + 1);
+  }
+  return std::nullopt;
+}
+
+Reply Exchange::State::begin_message(WallTime now) {
+  ByteReader in(current->message);
+  const auto kind = static_cast<wire::Kind>(in.u8());
   const bool begun = work.has_value();
-  if (kind == wire::Kind::open && !begun && !initiator) return on_open(in, now);
-  if (kind == wire::Kind::turn && begun && !clear_sent) return on_turn(in, now);
+  if (kind == wire::Kind::open && !begun && !initiator) return on_open(in);
+  if (kind == wire::Kind::turn && begun && !clear_sent) {
+    current->reader.emplace(in, options.only_compare, actors_received);
+    current->stage = MessageWork::Stage::reading;
+    return std::nullopt;
+  }
   if (kind == wire::Kind::clear && begun && !options.only_compare) return on_clear(in, now);
   if (kind == wire::Kind::abort && begun && in.done()) {
     outcome = Outcome::incomplete;
@@ -148,7 +189,7 @@ Reply Exchange::State::take(std::string_view message, WallTime now) {
   return broken("the peer sent what has no place in this exchange");
 }
 
-Reply Exchange::State::on_open(ByteReader& in, WallTime now) {
+Reply Exchange::State::on_open(ByteReader& in) {
   const auto open = wire::decode_open(in);
   if (!open) return tl::unexpected(open.error());
   options.only_compare = open->only_compare;
@@ -161,7 +202,7 @@ Reply Exchange::State::on_open(ByteReader& in, WallTime now) {
   if (!options.only_compare && clears_differ && !planted(Fault::clear_not_passed_on)) return send_clear();
   clocks_differ = !options.only_compare && open->clock_digest != start_clock.digest(keys.digest);
   first_turn_seen = true;
-  wire::Turn turn;  // What the opening amounts to.
+  wire::Turn& turn = current->turn;  // What the opening amounts to.
   turn.done = true;
   if (open->root != root_digest(replica.tree(), start_clear, keys)) {
     anything_differed = true;
@@ -171,27 +212,45 @@ Reply Exchange::State::on_open(ByteReader& in, WallTime now) {
       work->compare(Prefix{});
     }
   }
-  return answer(turn, now);
+  current->stage = MessageWork::Stage::answering;
+  return std::nullopt;
 }
 
-Reply Exchange::State::on_turn(ByteReader& in, WallTime now) {
-  const auto turn = wire::decode_turn(in, options.only_compare, actors_received);
-  if (!turn) return tl::unexpected(turn.error());
-  stats.comparison_bytes_received -= turn->row_bytes;
-  stats.row_bytes_received += turn->row_bytes;
-  if (auto fine = check_turn(*turn); !fine) return tl::unexpected(std::move(fine.error()));
-  if (turn->clock) peer_clock = turn->clock;
-  if (turn->clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*turn->clock, now);
-  if (overtaken()) {
-    if (peer_finished(*turn)) {  // Nobody is left to tell.
-      outcome = Outcome::incomplete;
-      return std::nullopt;
-    }
-    if (options.only_compare || replica.clear() == start_clear) return give_up();
-    return send_clear();
+// One stage for as long as there is effort; true when it is through.
+Result<bool> Exchange::State::work_on(Effort& effort, WallTime now) {
+  wire::Turn& reply = current->reply;
+  switch (current->stage) {
+    case MessageWork::Stage::fresh: break;
+    case MessageWork::Stage::reading: return read(effort);
+    case MessageWork::Stage::merging: return merge(effort, now);
+    case MessageWork::Stage::answering: return work->answer(current->turn, reply, effort);
+    case MessageWork::Stage::comparing: return work->compare_more(reply, current->turn.hold, effort);
+    case MessageWork::Stage::shipping: return ship(effort);
+    case MessageWork::Stage::writing: return current->writer->write(effort);
   }
-  if (auto merged = merge_rows(*turn, now); !merged) return tl::unexpected(std::move(merged.error()));
-  return answer(*turn, now);
+  return broken("a message has no further stage");
+}
+
+Result<bool> Exchange::State::read(Effort& effort) {
+  wire::Turn& turn = current->turn;
+  const auto done = current->reader->read(turn, effort);
+  if (!done || !*done) return done;
+  stats.comparison_bytes_received -= turn.row_bytes;
+  stats.row_bytes_received += turn.row_bytes;
+  if (auto fine = check_turn(turn); !fine) return tl::unexpected(std::move(fine.error()));
+  if (turn.clock) peer_clock = turn.clock;
+  current->peer_finished = peer_finished(turn);
+  anything_differed = anything_differed || repairs(turn);
+  return true;
+}
+
+Reply Exchange::State::on_overtaken() {
+  if (current->peer_finished) {  // Nobody is left to tell.
+    outcome = Outcome::incomplete;
+    return std::nullopt;
+  }
+  if (options.only_compare || replica.clear() == start_clear) return give_up();
+  return send_clear();
 }
 
 // True if the peer was through when it sent `turn`: its half of the condition in answer().
@@ -218,10 +277,14 @@ Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
   return {};
 }
 
-Result<void> Exchange::State::merge_rows(const wire::Turn& turn, WallTime now) {
-  if (options.only_compare && !turn.rows.empty())
+Result<bool> Exchange::State::merge(Effort& effort, WallTime now) {
+  const auto& rows = current->turn.rows;
+  if (peer_clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*peer_clock, now);
+  if (options.only_compare && !rows.empty())
     return broken("the peer ships rows although it was only to compare");
-  for (const wire::ShippedRow& row : turn.rows) {
+  for (; current->merged < rows.size() && !effort.spent(); ++current->merged) {
+    const wire::ShippedRow& row = rows[current->merged];
+    effort.spend(effort::merge + row.body.size() / effort::bytes);
     const auto changed = replica.merge_row(row.row_key, row.body, now);
     if (!changed) return tl::unexpected(changed.error());
     ++stats.rows_received;
@@ -230,36 +293,46 @@ Result<void> Exchange::State::merge_rows(const wire::Turn& turn, WallTime now) {
   const std::uint64_t in_vain = stats.rows_received - stats.rows_changed;
   if (in_vain > 1024 + 2 * replica.tree().total().count)
     return broken("the peer ships what it has shipped before");
-  return {};
+  return current->merged == rows.size();
 }
 
-Reply Exchange::State::answer(const wire::Turn& turn, WallTime now) {
-  const bool alone = peer_finished(turn);
-  wire::Turn reply;
+Result<bool> Exchange::State::ship(Effort& effort) {
+  const auto done = work->ship(current->reply, effort);
+  if (!done || !*done) return done;
+  if (auto concluded = conclude(); !concluded) return tl::unexpected(std::move(concluded.error()));
+  current->writer.emplace(current->reply, actors_sent);
+  return true;
+}
+
+// The answer is complete but for its bytes.
+Result<void> Exchange::State::conclude() {
+  wire::Turn& reply = current->reply;
+  const wire::Turn& turn = current->turn;
   reply.clocks_differ = !initiator && clocks_differ;
-  if (auto done = work->answer(turn, reply); !done) return tl::unexpected(std::move(done.error()));
-  if (auto done = work->fill(reply, turn.hold); !done) return tl::unexpected(std::move(done.error()));
-  if (work->over_limit()) return give_up();
   reply.done = work->idle();
   reply.hold = work->busy_shipping();
   if (reply.done && clocks_differ && !clock_sent) reply.clock = offered_clock();
-  anything_differed = anything_differed || repairs(turn) || repairs(reply);
-  const double left = in_flight(reply) + work->remaining();
-  reply.remaining = static_cast<std::uint16_t>(std::min(1.0, work->remaining()) * 65535);
+  anything_differed = anything_differed || repairs(reply);
+  const double left = work->in_flight() + work->remaining();
+  reply.remaining = static_cast<std::uint16_t>(work->remaining() * 65535);
   progress = std::max(progress, 1 - std::min(1.0, left + (turn.done ? 0 : turn.remaining / 65535.0)));
-
-  const bool finished = turn.done && reply.done && !reply.needs_answer() && (!clocks_differ || peer_clock);
-  if (alone && !finished) return broken("the peer ended while there was something left to say");
-  if (finished) {
-    if (auto joined = finish(now); !joined) return tl::unexpected(std::move(joined.error()));
-    if (alone) return std::nullopt;
-  }
-  return send(reply);
+  current->ends = turn.done && reply.done && !reply.needs_answer() && (!clocks_differ || peer_clock);
+  if (current->peer_finished && !current->ends)
+    return broken("the peer ended while there was something left to say");
+  return {};
 }
 
 Clock Exchange::State::offered_clock() const {
   if (replica.has_damage() && !planted(Fault::clock_of_damage_joined)) return {};
   return planted(Fault::end_clock_joined) ? replica.clock() : start_clock;
+}
+
+Reply Exchange::State::end_message(WallTime now) {
+  if (current->ends) {
+    if (auto joined = finish(now); !joined) return tl::unexpected(std::move(joined.error()));
+    if (current->peer_finished) return std::nullopt;
+  }
+  return send(*current->writer, current->reply);
 }
 
 Result<void> Exchange::State::finish(WallTime now) {
@@ -274,19 +347,16 @@ Result<void> Exchange::State::finish(WallTime now) {
   return {};
 }
 
-std::string Exchange::State::send(const wire::Turn& turn) {
-  std::string message;
-  ByteWriter out(message);
-  encode(out, turn, actors_sent);
-  const std::size_t comparison = message.size();
-  encode_rows(out, turn.rows);
+std::string Exchange::State::send(wire::TurnWriter& writer, wire::Turn& turn) {
+  std::string message = writer.take();
   ++stats.messages_sent;
-  stats.comparison_bytes_sent += comparison;
-  stats.row_bytes_sent += message.size() - comparison;
-  stats.rows_sent += turn.rows.size();
+  stats.comparison_bytes_sent += writer.comparison_bytes();
+  stats.row_bytes_sent += message.size() - writer.comparison_bytes();
+  stats.rows_sent += turn.packed.count;
   said_done = turn.done;
   said_hold = turn.hold;
   clock_sent = clock_sent || turn.clock;
+  work->on_sent(turn);
   return message;
 }
 
@@ -340,10 +410,15 @@ std::unique_ptr<Exchange> Exchange::respond(Replica& replica, ExchangeOptions op
 
 std::string Exchange::open(WallTime) { return state_->open(); }
 
-Result<std::optional<std::string>> Exchange::on_message(std::string_view message, WallTime now) {
-  if (finished()) return fail(ErrorCode::refused, "this exchange is over");
-  auto reply = state_->take(message, now);
+Result<void> Exchange::on_message(std::string message) { return state_->take(std::move(message)); }
+
+bool Exchange::busy() const { return state_->current && !finished(); }
+
+Result<std::optional<std::string>> Exchange::step(std::size_t units, WallTime now) {
+  check(busy(), "there is a message to work on");
+  auto reply = state_->step(Effort(std::max<std::size_t>(units, 1)), now);
   if (!reply && !finished()) state_->outcome = Outcome::incomplete;
+  if (finished() || (reply && *reply)) state_->current.reset();
   return reply;
 }
 

@@ -3,6 +3,10 @@
 //
 // The two sides take strict turns. Each message answers what it can of the message before and says
 // whether its sender still has work of its own. docs/protocol.md draws the messages.
+//
+// A message may hold thousands of ranges and megabytes of rows. So it is taken with on_message(), then worked
+// on in steps of bounded cost, as small as the owner likes; rows may change in between, by whomever. The last
+// step gives the answer.
 #pragma once
 
 #include <cstddef>
@@ -83,15 +87,23 @@ class Exchange {
   // The first message. Requires: initiate(), called once.
   std::string open(WallTime now);
 
-  // Takes the peer's message and answers with ours; empty if the session is over on both sides and
-  // nothing is left to say. bad_input if the peer broke the protocol or a limit: the session is over,
-  // rows merged so far stay (each is whole), no clock was joined. Other errors are those of the
-  // replica; the session is over then too.
-  Result<std::optional<std::string>> on_message(std::string_view message, WallTime now);
+  // Takes the peer's message; busy() from now on. bad_input if it speaks out of turn: the session is over
+  // then. refused if the session is over.
+  Result<void> on_message(std::string message);
+
+  // True while a message is being worked on: the peer waits for us, else we wait for it.
+  bool busy() const;
+
+  // Works on the message for about `units` (see merkle/effort.h; at least one range or row). Answers our
+  // message once it is complete; nothing while busy(), or if the session is over on both sides and nothing is
+  // left to say. bad_input if the peer broke the protocol or a limit: the session is over, rows merged so far
+  // stay (each is whole), no clock was joined. Other errors are those of the replica; the session is over
+  // then too. Requires: busy().
+  Result<std::optional<std::string>> step(std::size_t units, WallTime now);
 
   Outcome outcome() const;
   bool finished() const { return outcome() != Outcome::running; }
-  double progress() const;  // 0 to 1, of the positions: what has been settled.
+  double progress() const;  // 0 to 1, of the positions: what has been settled. Never falls.
   const ExchangeStats& stats() const;
   const std::vector<Difference>& differences() const;  // Of the initiator, with only_compare.
   std::uint64_t differences_found() const;             // With those that were not listed.

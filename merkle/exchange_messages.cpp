@@ -1,6 +1,7 @@
 #include "merkle/exchange_messages.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace knit::wire {
 
@@ -46,29 +47,26 @@ Prefix read_prefix(ByteReader& in) {
   return prefix;
 }
 
-// Calls read_item for each item of a part, as many as are declared, and holds them to their order.
-template <class Part, class ReadItem>
-void read_part(ByteReader& in, std::vector<Part>& parts, std::size_t item_bytes_min, std::size_t most,
-               ReadItem read_item) {
-  const std::size_t count = in.count(item_bytes_min, most);
-  if (count == 0) in.fail();
-  for (std::size_t i = 0; i < count && in.ok(); ++i) {
-    Part part;
-    part.prefix = read_prefix(in);
-    read_item(part);
-    if (!parts.empty() && part.prefix.range().first <= parts.back().prefix.range().last) in.fail();
-    parts.push_back(std::move(part));
-  }
-}
+// The parts of a turn, in their order.
+struct PartShape {
+  unsigned flag;
+  std::size_t item_bytes_min;
+  std::size_t most;
+};
+enum PartIndex : unsigned { children_part, lists_part, versions_part, wants_part, rows_part, parts_end };
+constexpr std::size_t copied_bytes = 16 << 10;  // Of rows, at once.
+constexpr std::array<PartShape, parts_end> shapes{
+    PartShape{flag_children, 1 + 16 * short_bytes, ranges_max}, PartShape{flag_lists, 2, ranges_max},
+    PartShape{flag_versions, 3, ranges_max}, PartShape{flag_wants, 2, wants_max},
+    PartShape{flag_rows, 2, rows_max}};
 
-template <class Part, class WriteItem>
-void write_part(ByteWriter& out, const std::vector<Part>& parts, WriteItem write_item) {
-  if (parts.empty()) return;
-  out.varint(parts.size());
-  for (const Part& part : parts) {
-    write_prefix(out, part.prefix);
-    write_item(part);
-  }
+// Adds the next range to its part, and holds it to the order.
+template <class Part>
+Part& read_range(ByteReader& in, std::vector<Part>& parts) {
+  Part part;
+  part.prefix = read_prefix(in);
+  if (!parts.empty() && part.prefix.range().first <= parts.back().prefix.range().last) in.fail();
+  return parts.emplace_back(std::move(part));
 }
 
 void write_shorts(ByteWriter& out, const std::vector<Short>& values) {
@@ -176,16 +174,6 @@ void read_versions(ByteReader& in, Versions& versions, bool with_details, ActorT
   }
 }
 
-void read_rows(ByteReader& in, std::vector<ShippedRow>& rows) {
-  const std::size_t count = in.count(2, rows_max);
-  if (count == 0) in.fail();
-  for (std::size_t i = 0; i < count && in.ok(); ++i) {
-    const std::string_view row_key = in.bytes();
-    const std::string_view body = in.bytes();
-    rows.push_back({row_key, body});
-  }
-}
-
 std::uint16_t flags_of(const Turn& turn) {
   unsigned flags = 0;
   const auto set = [&](bool on, unsigned flag) { flags |= on ? flag : 0; };
@@ -197,29 +185,8 @@ std::uint16_t flags_of(const Turn& turn) {
   set(!turn.lists.empty(), flag_lists);
   set(!turn.versions.empty(), flag_versions);
   set(!turn.wants.empty(), flag_wants);
-  set(!turn.rows.empty(), flag_rows);
+  set(turn.packed.count > 0, flag_rows);
   return static_cast<std::uint16_t>(flags);
-}
-
-void read_parts(ByteReader& in, unsigned flags, bool with_details, ActorTable& actors, Turn& turn) {
-  if (flags & flag_children) {
-    read_part(in, turn.children, 1 + 16 * short_bytes, ranges_max, [&](Children& part) {
-      for (Short& digest : part.digests) digest = read_short(in);
-    });
-  }
-  if (flags & flag_lists) {
-    read_part(in, turn.lists, 2, ranges_max, [&](List& part) { part.rows = read_shorts(in, list_rows_max); });
-  }
-  if (flags & flag_versions) {
-    read_part(in, turn.versions, 3, ranges_max,
-              [&](Versions& part) { read_versions(in, part, with_details, actors); });
-  }
-  if (flags & flag_wants) {
-    read_part(in, turn.wants, 2, wants_max,
-              [&](Wants& part) { part.tags = read_shorts(in, version_rows_max); });
-  }
-  turn.row_bytes = in.left();
-  if (flags & flag_rows) read_rows(in, turn.rows);
 }
 
 }  // namespace
@@ -277,39 +244,154 @@ Result<Open> decode_open(ByteReader& in) {
   return open;
 }
 
-void encode(ByteWriter& out, const Turn& turn, ActorTable& actors) {
-  out.u8(static_cast<std::uint8_t>(Kind::turn));
-  out.u16(flags_of(turn));
-  if (!turn.done) out.u16(turn.remaining);
-  if (turn.clock) turn.clock->encode(out);
-  write_part(out, turn.children, [&](const Children& part) {
-    for (const Short digest : part.digests) write_short(out, digest);
-  });
-  write_part(out, turn.lists, [&](const List& part) { write_shorts(out, part.rows); });
-  write_part(out, turn.versions, [&](const Versions& part) { write_versions(out, part, actors); });
-  write_part(out, turn.wants, [&](const Wants& part) { write_shorts(out, part.tags); });
+TurnWriter::TurnWriter(Turn& turn, ActorTable& actors) : turn_(turn), actors_(actors) {
+  // Growing would copy it at one go. Memory that is not touched costs nothing.
+  message_.reserve(64 + turn.packed.bytes.size() + turn.children.size() * 16 * 8 +
+                   (turn.lists.size() + turn.versions.size()) * 256 + turn.wants.size() * 32);
+  out_.u8(static_cast<std::uint8_t>(Kind::turn));
+  out_.u16(flags_of(turn));
+  if (!turn.done) out_.u16(turn.remaining);
+  if (turn.clock) turn.clock->encode(out_);
 }
 
-void encode_rows(ByteWriter& out, const std::vector<ShippedRow>& rows) {
-  if (rows.empty()) return;
-  out.varint(rows.size());
-  for (const ShippedRow& row : rows) {
-    out.bytes(row.row_key);
-    out.bytes(row.body);
+bool TurnWriter::write(Effort& effort) {
+  while (part_ < parts_end && !effort.spent()) write_some(effort);
+  return part_ == parts_end;
+}
+
+template <class Part, class WriteItem>
+void TurnWriter::write_part(std::vector<Part>& parts, Effort& effort, WriteItem write_item) {
+  if (written_ == 0 && !parts.empty()) out_.varint(parts.size());
+  for (; written_ < parts.size() && !effort.spent(); ++written_) {
+    write_prefix(out_, parts[written_].prefix);
+    effort.spend(effort::item + write_item(parts[written_]));
+  }
+  if (written_ < parts.size()) return;
+  written_ = 0;
+  ++part_;
+}
+
+void TurnWriter::write_some(Effort& effort) {
+  switch (part_) {
+    case children_part:
+      return write_part(turn_.children, effort, [&](const Children& part) {
+        for (const Short digest : part.digests) write_short(out_, digest);
+        return std::size_t{0};
+      });
+    case lists_part:
+      return write_part(turn_.lists, effort, [&](const List& part) {
+        write_shorts(out_, part.rows);
+        return part.rows.size() / 8;
+      });
+    case versions_part:
+      return write_part(turn_.versions, effort, [&](Versions& part) {
+        const Versions written = std::move(part);
+        write_versions(out_, written, actors_);
+        return written.rows.size();
+      });
+    case wants_part:
+      return write_part(turn_.wants, effort, [&](Wants& part) {
+        const Wants written = std::move(part);
+        write_shorts(out_, written.tags);
+        return written.tags.size() / 8;
+      });
+    default: return write_rows(effort);
   }
 }
 
-Result<Turn> decode_turn(ByteReader& in, bool with_details, ActorTable& actors) {
-  Turn turn;
-  const unsigned flags = in.u16();
-  turn.done = (flags & flag_done) != 0;
-  turn.hold = (flags & flag_hold) != 0;
-  turn.clocks_differ = (flags & flag_clocks_differ) != 0;
-  if (!turn.done) turn.remaining = in.u16();
-  if (flags & flag_clock) turn.clock = Clock::decode(in);
-  read_parts(in, flags, with_details, actors, turn);
-  if (!in.done() || flags > flags_known) return fail(ErrorCode::bad_input, "a malformed turn of an exchange");
-  return turn;
+void TurnWriter::write_rows(Effort& effort) {
+  const std::string& rows = turn_.packed.bytes;
+  if (written_ == 0) {
+    comparison_bytes_ = message_.size();
+    if (turn_.packed.count > 0) out_.varint(turn_.packed.count);
+  }
+  for (; written_ < rows.size() && !effort.spent(); written_ += copied_bytes) {
+    effort.spend(copied_bytes / effort::bytes);
+    message_.append(rows, written_, copied_bytes);
+  }
+  if (written_ >= rows.size()) ++part_;
+}
+
+void encode_row(ByteWriter& out, std::string_view row_key, std::string_view body) {
+  out.bytes(row_key);
+  out.bytes(body);
+}
+
+TurnReader::TurnReader(ByteReader in, bool with_details, ActorTable& actors)
+    : in_(in), with_details_(with_details), actors_(actors) {}
+
+Result<bool> TurnReader::read(Turn& turn, Effort& effort) {
+  if (!std::exchange(head_read_, true)) read_head(turn);
+  while (part_ < parts_end && in_.ok() && !effort.spent()) read_some(turn, effort);
+  if (part_ < parts_end && in_.ok()) return false;
+  if (!in_.done()) return fail(ErrorCode::bad_input, "a malformed turn of an exchange");
+  return true;
+}
+
+void TurnReader::read_head(Turn& turn) {
+  flags_ = in_.u16();
+  if (flags_ > flags_known) in_.fail();
+  turn.done = (flags_ & flag_done) != 0;
+  turn.hold = (flags_ & flag_hold) != 0;
+  turn.clocks_differ = (flags_ & flag_clocks_differ) != 0;
+  if (!turn.done) turn.remaining = in_.u16();
+  if (flags_ & flag_clock) turn.clock = Clock::decode(in_);
+}
+
+// How many items the next part has.
+std::size_t TurnReader::begin_part() {
+  const PartShape& shape = shapes[part_];
+  if ((flags_ & shape.flag) == 0) return 0;
+  const std::size_t count = in_.count(shape.item_bytes_min, shape.most);
+  if (count == 0) in_.fail();
+  return count;
+}
+
+template <class Part, class ReadItem>
+void TurnReader::read_part(std::vector<Part>& parts, Effort& effort, ReadItem read_item) {
+  if (!left_) {
+    left_ = begin_part();
+    parts.reserve(*left_);  // The bytes for so many are there.
+  }
+  for (; *left_ > 0 && in_.ok() && !effort.spent(); --*left_) effort.spend(effort::item + read_item(parts));
+  if (*left_ > 0) return;
+  left_.reset();
+  ++part_;
+}
+
+void TurnReader::read_some(Turn& turn, Effort& effort) {
+  switch (part_) {
+    case children_part:
+      return read_part(turn.children, effort, [&](auto& parts) {
+        for (Short& digest : read_range(in_, parts).digests) digest = read_short(in_);
+        return std::size_t{0};
+      });
+    case lists_part:
+      return read_part(turn.lists, effort, [&](auto& parts) {
+        List& list = read_range(in_, parts);
+        list.rows = read_shorts(in_, list_rows_max);
+        return list.rows.size() / 8;
+      });
+    case versions_part:
+      return read_part(turn.versions, effort, [&](auto& parts) {
+        Versions& versions = read_range(in_, parts);
+        read_versions(in_, versions, with_details_, actors_);
+        return versions.rows.size();
+      });
+    case wants_part:
+      return read_part(turn.wants, effort, [&](auto& parts) {
+        Wants& wants = read_range(in_, parts);
+        wants.tags = read_shorts(in_, version_rows_max);
+        return wants.tags.size() / 8;
+      });
+    default:
+      if (!left_) turn.row_bytes = in_.left();
+      return read_part(turn.rows, effort, [&](auto& parts) {
+        const std::string_view row_key = in_.bytes();
+        parts.push_back({row_key, in_.bytes()});
+        return std::size_t{0};
+      });
+  }
 }
 
 void encode_clear(ByteWriter& out, const Clock& clear) {

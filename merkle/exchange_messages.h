@@ -12,12 +12,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "crdt/clock.h"
 #include "crdt/register_row.h"
+#include "merkle/effort.h"
 #include "merkle/range.h"
 
 namespace knit::wire {
@@ -77,6 +79,12 @@ struct ShippedRow {
   std::string_view body;
 };
 
+// Rows to be sent, as they lie in the message.
+struct PackedRows {
+  std::string bytes;
+  std::size_t count{};
+};
+
 struct Open {
   bool only_compare{};
   Uint128 root{};
@@ -96,13 +104,15 @@ struct Turn {
   std::vector<List> lists;
   std::vector<Versions> versions;
   std::vector<Wants> wants;
-  std::vector<ShippedRow> rows;
-  std::size_t row_bytes{};  // Of `rows` as encoded; known of a decoded turn.
+  std::vector<ShippedRow> rows;  // Of a turn that was received;
+  std::size_t row_bytes{};       // as encoded.
+  PackedRows packed;             // Of a turn that is to be sent.
 
   bool needs_answer() const {
     return !children.empty() || !lists.empty() || !versions.empty() || !wants.empty();
   }
-  bool empty() const { return !needs_answer() && rows.empty() && !clock; }
+  bool has_rows() const { return !rows.empty() || packed.count > 0; }
+  bool empty() const { return !needs_answer() && !has_rows() && !clock; }
 };
 
 // The actors that one side has named so far: each is spelt out once in a session, then it is a small
@@ -117,16 +127,64 @@ class ActorTable {
   std::map<ActorId, std::size_t> indices_;
 };
 
+// Writes a turn in steps, its kind first. Parts are given up once they are written, except the lists, which
+// must be kept until they are answered. The turn and the table outlive this.
+class TurnWriter {
+ public:
+  TurnWriter(Turn& turn, ActorTable& actors);
+
+  bool write(Effort& effort);  // True: all is written.
+  // Require: all is written.
+  std::string take() { return std::move(message_); }                  // Once.
+  std::size_t comparison_bytes() const { return comparison_bytes_; }  // Without the rows.
+
+ private:
+  template <class Part, class WriteItem>
+  void write_part(std::vector<Part>& parts, Effort& effort, WriteItem write_item);
+  void write_some(Effort& effort);
+  void write_rows(Effort& effort);
+
+  Turn& turn_;
+  ActorTable& actors_;
+  std::string message_;
+  ByteWriter out_{message_};
+  unsigned part_ = 0;        // Of those of a turn, in their order.
+  std::size_t written_ = 0;  // Of that part.
+  std::size_t comparison_bytes_ = 0;
+};
+
+// Reads a turn in steps, from behind its kind to the end. The bytes outlive this and the turn, whose rows
+// are views of them.
+class TurnReader {
+ public:
+  TurnReader(ByteReader in, bool with_details, ActorTable& actors);
+
+  // True: all was read. bad_input on anything malformed or over a limit.
+  Result<bool> read(Turn& turn, Effort& effort);
+
+ private:
+  template <class Part, class ReadItem>
+  void read_part(std::vector<Part>& parts, Effort& effort, ReadItem read_item);
+  void read_head(Turn& turn);
+  void read_some(Turn& turn, Effort& effort);
+  std::size_t begin_part();
+
+  ByteReader in_;
+  bool with_details_;
+  ActorTable& actors_;
+  unsigned flags_ = 0;
+  bool head_read_ = false;
+  unsigned part_ = 0;                // Of those of a turn, in their order.
+  std::optional<std::size_t> left_;  // Of that part.
+};
+
 void encode(ByteWriter& out, const Open& open);
-// A turn is what encode() writes, then its rows if there are any.
-void encode(ByteWriter& out, const Turn& turn, ActorTable& actors);
-void encode_rows(ByteWriter& out, const std::vector<ShippedRow>& rows);
 void encode_clear(ByteWriter& out, const Clock& clear);
 void encode_abort(ByteWriter& out);
+void encode_row(ByteWriter& out, std::string_view row_key, std::string_view body);
 
 // Each reads to the end of `in`, behind the kind. bad_input on anything malformed or over a limit.
 Result<Open> decode_open(ByteReader& in);
-Result<Turn> decode_turn(ByteReader& in, bool with_details, ActorTable& actors);
 Result<Clock> decode_clear(ByteReader& in);
 
 }  // namespace knit::wire

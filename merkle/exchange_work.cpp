@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <utility>
 
 #include "base/check.h"
 #include "crdt/row_body.h"
@@ -25,10 +26,19 @@ void sort_unique(std::vector<Short>& values) {
   values.erase(std::unique(values.begin(), values.end()), values.end());
 }
 
+// Parts grow from one end to the other, nearly always.
 template <class Part>
 void sort_by_prefix(std::vector<Part>& parts) {
-  std::sort(parts.begin(), parts.end(),
-            [](const Part& a, const Part& b) { return a.prefix.bits < b.prefix.bits; });
+  const auto below = [](const Part& a, const Part& b) { return a.prefix.bits < b.prefix.bits; };
+  if (parts.size() > 1 && below(parts.back(), parts.front())) std::reverse(parts.begin(), parts.end());
+  if (!std::is_sorted(parts.begin(), parts.end(), below)) std::sort(parts.begin(), parts.end(), below);
+}
+
+template <class Parts>
+auto take_last(Parts& parts) {
+  auto part = std::move(parts.back());
+  parts.pop_back();
+  return part;
 }
 
 double share(const Prefix& prefix) { return std::ldexp(1.0, -4 * prefix.nibbles); }
@@ -128,37 +138,71 @@ void ExchangeWork::compare(const Prefix& prefix) { push(Comparison{prefix, false
 
 void ExchangeWork::push(Comparison comparison) {
   over_limit_ = over_limit_ || compares_.size() >= options_.work_max;
-  if (!over_limit_) compares_.push_back(comparison);
+  if (over_limit_) return;
+  remaining_ += share(comparison.prefix);
+  compares_.push_back(comparison);
 }
 
 void ExchangeWork::push(Shipment shipment) {
   over_limit_ = over_limit_ || shipments_.size() >= options_.work_max;
-  if (!over_limit_) shipments_.push_back(std::move(shipment));
+  if (over_limit_) return;
+  shipment.remaining = share(shipment.prefix);
+  remaining_ += shipment.remaining;
+  shipments_.push_back(std::move(shipment));
 }
 
-Result<void> ExchangeWork::answer(const wire::Turn& turn, wire::Turn& reply) {
-  version_rows_ = 0;
-  version_bytes_ = 0;
-  if (role_ != Role::repair && (!turn.wants.empty() || !turn.rows.empty())) {
-    return fail(ErrorCode::bad_input, "the peer ships rows although it was only to compare");
+ExchangeWork::Comparison ExchangeWork::pop() {
+  const Comparison last = take_last(compares_);
+  remaining_ -= share(last.prefix);
+  return last;
+}
+
+Result<bool> ExchangeWork::answer(wire::Turn& turn, wire::Turn& reply, Effort& effort) {
+  if (!std::exchange(begun_, true)) {
+    compared_ = version_rows_ = version_bytes_ = row_bytes_ = 0;
+    in_flight_ = 0;
+    if (role_ != Role::repair && (!turn.wants.empty() || !turn.rows.empty())) {
+      return fail(ErrorCode::bad_input, "the peer ships rows although it was only to compare");
+    }
+    reply.versions.reserve(turn.lists.size());
+    reply.wants.reserve(turn.versions.size() + turn.children.size());
   }
-  for (const wire::Versions& versions : turn.versions) {
-    if (auto done = on_versions(versions, reply); !done) return done;
+  while (!effort.spent()) {
+    if (!turn.needs_answer() && lists_sent_.empty()) return true;
+    if (auto done = answer_one(turn, reply, effort); !done) return tl::unexpected(std::move(done.error()));
   }
-  lists_sent_.clear();
-  // Backwards: what is pushed last is worked on first, and positions shall ascend.
-  for (auto children = turn.children.rbegin(); children != turn.children.rend(); ++children) {
-    if (auto done = on_children(*children, reply); !done) return done;
+  return false;
+}
+
+// Backwards: what is pushed last is worked on first, and positions shall ascend.
+Result<void> ExchangeWork::answer_one(wire::Turn& turn, wire::Turn& reply, Effort& effort) {
+  if (!turn.versions.empty()) {
+    const wire::Versions versions = take_last(turn.versions);
+    effort.spend(effort::seek + (wire::list_rows_max + versions.rows.size()) * effort::row);
+    return on_versions(versions, reply);
   }
-  for (const wire::List& list : turn.lists) {
-    if (auto done = on_list(list, reply); !done) return done;
+  if (!lists_sent_.empty()) {  // Those that were not answered agree.
+    lists_sent_.pop_back();
+    effort.spend(effort::item);
+    return {};
   }
-  for (const wire::Wants& wants : turn.wants) {
-    Shipment shipment{wants.prefix, wants.tags, {}};
-    sort_unique(shipment.tags);
-    push(std::move(shipment));
+  if (!turn.children.empty()) {
+    effort.spend(effort::children);
+    return on_children(take_last(turn.children), reply);
   }
+  if (!turn.lists.empty()) {
+    const wire::List list = take_last(turn.lists);
+    effort.spend(effort::seek + (list_up_to_rows + list.rows.size()) * effort::row);
+    return on_list(list, reply);
+  }
+  effort.spend(effort::item);
+  on_wants(take_last(turn.wants));
   return {};
+}
+
+void ExchangeWork::on_wants(wire::Wants wants) {
+  sort_unique(wants.tags);
+  push(Shipment{wants.prefix, std::move(wants.tags), {}, {}});
 }
 
 Result<void> ExchangeWork::on_children(const wire::Children& theirs, wire::Turn& reply) {
@@ -176,8 +220,9 @@ Result<void> ExchangeWork::on_children(const wire::Children& theirs, wire::Turn&
 void ExchangeWork::settle(const Prefix& prefix, Short mine, Short theirs, wire::Turn& reply) {
   if (mine == theirs) return;
   if (role_ == Role::repair && theirs == 0) {
-    push(Shipment{prefix, {}, {}});
+    push(Shipment{prefix, {}, {}, {}});
   } else if (role_ == Role::repair && mine == 0) {
+    in_flight_ += share(prefix);
     reply.wants.push_back({prefix, {}});
   } else {
     push(Comparison{prefix, false});
@@ -240,6 +285,7 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   if (role_ == Role::collect || full) {
     push(Comparison{list.prefix, false});
   } else {
+    in_flight_ += share(list.prefix);
     reply.versions.push_back(std::move(answer));
   }
   return {};
@@ -306,8 +352,11 @@ Result<void> ExchangeWork::decide(const wire::Versions& versions, const std::vec
   }
   sort_unique(ship);
   sort_unique(want);
-  if (!want.empty()) reply.wants.push_back({versions.prefix, std::move(want)});
-  if (!ship.empty()) push(Shipment{versions.prefix, std::move(ship), {}});
+  if (!want.empty()) {
+    in_flight_ += share(versions.prefix);
+    reply.wants.push_back({versions.prefix, std::move(want)});
+  }
+  if (!ship.empty()) push(Shipment{versions.prefix, std::move(ship), {}, {}});
   return {};
 }
 
@@ -344,23 +393,22 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
   return {};
 }
 
-Result<void> ExchangeWork::fill(wire::Turn& reply, bool hold) {
+Result<bool> ExchangeWork::compare_more(wire::Turn& reply, bool hold, Effort& effort) {
+  if (compared_ == 0) reply.lists.reserve(std::min(compares_.size(), options_.ranges_per_message));
   // Rows that wait fill the memory that ranges were to be kept in: ship first.
-  for (std::size_t sent = 0; !compares_.empty() && !hold && !busy_shipping(); ++sent) {
-    if (sent == options_.ranges_per_message) break;
-    const Comparison next = compares_.back();
-    compares_.pop_back();
-    if (auto done = fill_range(next, reply); !done) return done;
+  while (!compares_.empty() && !hold && !busy_shipping() && compared_ < options_.ranges_per_message) {
+    if (effort.spent()) return false;
+    ++compared_;
+    if (auto done = fill_range(pop(), reply, effort); !done) return tl::unexpected(std::move(done.error()));
   }
   sort_by_prefix(reply.children);
   sort_by_prefix(reply.lists);
   sort_by_prefix(reply.versions);
   sort_by_prefix(reply.wants);
-  lists_sent_ = reply.lists;
-  return fill_rows(reply);
+  return true;
 }
 
-Result<void> ExchangeWork::fill_range(const Comparison& comparison, wire::Turn& reply) {
+Result<void> ExchangeWork::fill_range(const Comparison& comparison, wire::Turn& reply, Effort& effort) {
   const Prefix& prefix = comparison.prefix;
   const bool single = prefix.nibbles == Prefix::nibbles_max;
   if (single && comparison.descend) {  // More rows at one position than any message may hold.
@@ -369,7 +417,12 @@ Result<void> ExchangeWork::fill_range(const Comparison& comparison, wire::Turn& 
   }
   const auto summary = replica_.tree().summary(prefix.range());
   if (!summary) return tl::unexpected(summary.error());
-  if (single || (summary->count <= list_up_to_rows && !comparison.descend)) return fill_list(prefix, reply);
+  in_flight_ += share(prefix);
+  if (single || (summary->count <= list_up_to_rows && !comparison.descend)) {
+    effort.spend(effort::seek + list_up_to_rows * effort::row);
+    return fill_list(prefix, reply);
+  }
+  effort.spend(effort::children);
   auto digests = children(prefix);
   if (!digests) return tl::unexpected(digests.error());
   reply.children.push_back(std::move(*digests));
@@ -388,52 +441,66 @@ Result<void> ExchangeWork::fill_list(const Prefix& prefix, wire::Turn& reply) {
   return {};
 }
 
-Result<void> ExchangeWork::fill_rows(wire::Turn& reply) {
-  rows_.clear();
-  std::size_t bytes = 0;
+Result<bool> ExchangeWork::ship(wire::Turn& reply, Effort& effort) {
   while (!shipments_.empty()) {
-    const auto through = ship(shipments_.back(), bytes);
-    if (!through) return tl::unexpected(through.error());
-    if (!*through) break;
+    if (effort.spent()) return false;
+    const auto shipped = ship_some(shipments_.back(), reply.packed, effort);
+    if (!shipped) return tl::unexpected(shipped.error());
+    if (*shipped == Shipped::message_full) return true;
+    if (*shipped == Shipped::effort_spent) return false;
+    remaining_ -= shipments_.back().remaining;
     shipments_.pop_back();
   }
-  for (const OwnedRow& row : rows_) reply.rows.push_back({row.row_key, row.body});
-  return {};
+  return true;
 }
 
-// Adds rows to rows_ as long as they fit; answers whether that was all of the shipment.
-Result<bool> ExchangeWork::ship(Shipment& shipment, std::size_t& bytes) {
-  bool through = true;
+// Adds rows as long as they fit. Stops in front of the row that did not, or came too late.
+Result<ExchangeWork::Shipped> ExchangeWork::ship_some(Shipment& shipment, wire::PackedRows& rows,
+                                                      Effort& effort) {
+  Shipped shipped = Shipped::all;
+  bool moved = false;  // However small a step is.
+  ByteWriter out(rows.bytes);
+  effort.spend(effort::seek);
   auto visited = replica_.visit_rows(shipment.prefix.range(), shipment.cursor, [&](const RowView& row) {
-    const bool wanted = shipment.tags.empty() || contains(shipment.tags, hashes_.tag(row.row_key));
-    if (!wanted) return true;
     const std::size_t size = row.row_key.size() + row.body.size();
-    if (!rows_.empty() && (bytes + size > options_.row_bytes_per_message || rows_.size() == wire::rows_max)) {
-      shipment.cursor = row.row_key;
-      through = false;
+    const bool wanted = shipment.tags.empty() || contains(shipment.tags, hashes_.tag(row.row_key));
+    const bool full = rows.count > 0 &&
+                      (row_bytes_ + size > options_.row_bytes_per_message || rows.count == wire::rows_max);
+    if (wanted && full) shipped = Shipped::message_full;
+    if (shipped == Shipped::all && moved && effort.spent()) shipped = Shipped::effort_spent;
+    if (shipped != Shipped::all) {
+      pass(shipment, row.row_key);
       return false;
     }
-    bytes += size;
-    rows_.push_back({std::string(row.row_key), std::string(row.body)});
+    moved = true;
+    effort.spend(effort::row);
+    if (!wanted) return true;
+    effort.spend(effort::item + size / effort::bytes);
+    // Growing would copy it. Memory that is not touched costs nothing.
+    if (rows.count == 0) rows.bytes.reserve(options_.row_bytes_per_message / 8 * 9);
+    row_bytes_ += size;
+    ++rows.count;
+    wire::encode_row(out, row.row_key, row.body);
     return true;
   });
   if (!visited) return tl::unexpected(std::move(visited.error()));
-  return through;
+  return shipped;
 }
 
-double ExchangeWork::remaining() const {
-  double sum = 0;
-  for (const Comparison& comparison : compares_) sum += share(comparison.prefix);
-  for (const Shipment& shipment : shipments_) {
-    const double whole = share(shipment.prefix);
-    if (shipment.cursor.empty()) {
-      sum += whole;
-      continue;
-    }
-    const Uint128 passed = position_of(shipment.cursor).number() - shipment.prefix.range().first.number();
-    sum += std::max(0.0, whole - std::ldexp(static_cast<double>(passed), -128));
-  }
-  return std::min(1.0, sum);
+// What lies below `row_key` is through.
+void ExchangeWork::pass(Shipment& shipment, std::string_view row_key) {
+  shipment.cursor = row_key;
+  const Uint128 passed = position_of(row_key).number() - shipment.prefix.range().first.number();
+  const double left = share(shipment.prefix) - std::ldexp(static_cast<double>(passed), -128);
+  remaining_ -= shipment.remaining - left;
+  shipment.remaining = left;
 }
+
+void ExchangeWork::on_sent(wire::Turn& reply) {
+  lists_sent_ = std::move(reply.lists);
+  begun_ = false;
+}
+
+double ExchangeWork::remaining() const { return idle() ? 0 : std::clamp(remaining_, 0.0, 1.0); }
 
 }  // namespace knit

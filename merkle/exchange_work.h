@@ -18,16 +18,21 @@
 //     or shipped if there is none, or asked for if there is only the peer's.
 //  4. What is to be shipped is read when it is shipped, so it is no older than what was decided about.
 //     A row that is gone by then was purged (the peer has it too) or cleared (the session ends).
+// None of this needs a message to be worked on at one instant: a step looks at whole ranges, each of them at
+// one moment after S was taken. What is written between two steps is written, to the peer, while the answer
+// was under way.
 // A clear that is applied during the session takes rows away before the peer knows why; the owner watches
 // for that and ends the session without a join.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "merkle/effort.h"
 #include "merkle/exchange.h"
 #include "merkle/exchange_messages.h"
 #include "merkle/replica.h"
@@ -63,17 +68,25 @@ class ExchangeWork {
   // Puts a range on the stack.
   void compare(const Prefix& prefix);
 
-  // Takes what the peer says, in `turn`, of its ranges; puts what must be said at once into `reply`.
-  // bad_input if the peer breaks the protocol.
-  Result<void> answer(const wire::Turn& turn, wire::Turn& reply);
-  // Fills up `reply` from the stack: ranges, unless the peer said hold, and rows.
-  Result<void> fill(wire::Turn& reply, bool hold);
+  // One message after the other is worked on, by these three in this order, each until it answers true. Each
+  // stops when `effort` is spent, and is to be called again.
+
+  // Takes what the peer says, in `turn`, of its ranges, and takes it out of `turn`; puts what must be said at
+  // once into `reply`. bad_input if the peer breaks the protocol.
+  Result<bool> answer(wire::Turn& turn, wire::Turn& reply, Effort& effort);
+  // Fills up `reply` from the stack with ranges, unless the peer said hold.
+  Result<bool> compare_more(wire::Turn& reply, bool hold, Effort& effort);
+  // Fills up `reply` with rows.
+  Result<bool> ship(wire::Turn& reply, Effort& effort);
+  // `reply` was sent: keeps what its answer will refer to.
+  void on_sent(wire::Turn& reply);
 
   bool idle() const { return compares_.empty() && shipments_.empty(); }
   // True if there are enough rows to ship for more comparing to make no sense.
   bool busy_shipping() const { return shipments_.size() > options_.ranges_per_message; }
   bool over_limit() const { return over_limit_; }
-  double remaining() const;  // Of all positions, 0 to 1.
+  double remaining() const;                        // Of all positions, 0 to 1: what waits here,
+  double in_flight() const { return in_flight_; }  // and what the reply asks the peer about.
 
   std::vector<Difference>& differences() { return differences_; }
   const std::vector<Difference>& differences() const { return differences_; }
@@ -88,16 +101,15 @@ class ExchangeWork {
     Prefix prefix;
     std::vector<wire::Short> tags;  // Ascending. Empty: all rows.
     std::string cursor;             // The first row key that was not looked at.
-  };
-  struct OwnedRow {
-    std::string row_key;
-    std::string body;
+    double remaining{};             // Of all positions.
   };
 
   Result<wire::Short> digest(const Prefix& prefix) const;
+  Result<void> answer_one(wire::Turn& turn, wire::Turn& reply, Effort& effort);
   Result<void> on_children(const wire::Children& theirs, wire::Turn& reply);
   void settle(const Prefix& prefix, wire::Short mine, wire::Short theirs, wire::Turn& reply);
   Result<void> on_list(const wire::List& list, wire::Turn& reply);
+  void on_wants(wire::Wants wants);
   Result<void> on_versions(const wire::Versions& versions, wire::Turn& reply);
   Result<void> decide(const wire::Versions& versions, const std::vector<wire::Short>& settled,
                       wire::Turn& reply);
@@ -105,22 +117,29 @@ class ExchangeWork {
   Result<std::vector<wire::Short>> settled_by(const wire::Versions& versions) const;
   void push(Comparison comparison);
   void push(Shipment shipment);
+  Comparison pop();
 
-  Result<void> fill_range(const Comparison& comparison, wire::Turn& reply);
+  Result<void> fill_range(const Comparison& comparison, wire::Turn& reply, Effort& effort);
   Result<void> fill_list(const Prefix& prefix, wire::Turn& reply);
-  Result<void> fill_rows(wire::Turn& reply);
-  Result<bool> ship(Shipment& shipment, std::size_t& bytes);
+  enum class Shipped : std::uint8_t { all, message_full, effort_spent };
+  Result<Shipped> ship_some(Shipment& shipment, wire::PackedRows& rows, Effort& effort);
+  void pass(Shipment& shipment, std::string_view row_key);
 
   const Replica& replica_;
   ExchangeOptions options_;
   Role role_;
   SessionHashes hashes_;
-  std::vector<Comparison> compares_;
-  std::vector<Shipment> shipments_;
+  std::deque<Comparison> compares_;  // Stacks. No vectors: those are copied at one go when they grow.
+  std::deque<Shipment> shipments_;
+  double remaining_ = 0;                // Of all positions: in compares_ and shipments_.
   std::vector<wire::List> lists_sent_;  // In the last message, by prefix.
-  std::vector<OwnedRow> rows_;          // What the reply's views point to.
-  std::size_t version_rows_ = 0;        // In the reply.
-  std::size_t version_bytes_ = 0;       // The same, in bytes, about.
+  // Of the reply.
+  bool begun_ = false;
+  std::size_t compared_ = 0;  // Ranges.
+  double in_flight_ = 0;
+  std::size_t version_rows_ = 0;
+  std::size_t version_bytes_ = 0;  // The same, in bytes, about.
+  std::size_t row_bytes_ = 0;      // Of rows, without their lengths.
   bool over_limit_ = false;
   std::vector<Difference> differences_;
   std::uint64_t differences_found_ = 0;

@@ -19,6 +19,8 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "merkle/exchange.h"
+#include "node/budget.h"
+#include "node/in_stream.h"
 #include "node/out_stream.h"
 #include "node/scrub.h"
 #include "node/status.h"
@@ -59,7 +61,10 @@ struct NodeOptions {
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
   Millis relay_after{2000};  // A peer that has not come on for so long gets another node's writes from us.
   Millis scrub_interval{0};  // What one pass of the scrub takes; zero: none.
-  std::size_t rows_per_step = 4096;  // Of background work: one to two milliseconds.
+  std::size_t rows_per_step = 256;  // Of background work: what passes some rows, a tenth of a millisecond.
+  // What sessions may ship and merge, both directions together; 0: no limit.
+  std::uint64_t exchange_bytes_per_second = 0;
+  std::uint64_t exchange_rows_per_second = 0;
 };
 
 // --- What comes out.
@@ -110,17 +115,22 @@ class Node {
   // one, and for our own address.
   bool wants_link(const std::string& address) const;
 
-  // Sends what the log has for peers, as far as their credit goes. To be called at the end of each turn.
+  // Takes a part of what peers have streamed, and sends what the log has for them, as far as their credit
+  // goes. To be called at the end of each turn.
   void push(Now now, Outbox& out);
-  // There is more to push, in the next turn, or when StreamOptions::batch_interval has passed.
+  // There is more to do, in the next turn, or when StreamOptions::batch_interval has passed.
   bool push_is_due() const { return streams_behind_; }
   bool push_waits() const { return push_waits_; }
 
   // Time passed. To be called about ten times a second.
   void on_tick(Now now, Outbox& out);
-  // A piece of background work of a millisecond or two. To be called while has_work(), between events.
-  void work(Outbox& out);
+  // A step of background work: of a session, the tree, a sweep, a verification. See
+  // NodeOptions::rows_per_step. To be called between events while has_work(), as often as the owner sees fit:
+  // what may wait long is kept alive by on_tick().
+  void work(Now now, Outbox& out);
   bool has_work() const;
+  // How long all of that work must wait for its budget; zero: it need not. Requires: has_work().
+  Millis work_wait(Now now) const;
 
   // After the store undid unsynced changes: sessions that saw them end, links close.
   void on_undone(Now now, Outbox& out);
@@ -155,6 +165,7 @@ class Node {
     std::optional<JobId> job;
     Millis started{};
     Millis last_progress{};
+    Millis last_sent{};
   };
   // What the status of a peer showed, beside our own state.
   struct Sight {
@@ -195,10 +206,8 @@ class Node {
     Millis beat_at{};            // and when it came.
     OutStream stream{StreamOptions{}};
     StreamStats stream_stats;
-    bool stream_paused = false;       // Until its next status or beat.
-    std::uint64_t taken_epoch = 0;    // Of its stream, and
-    std::uint64_t taken_number = 0;   // the last batch that was taken of it,
-    std::uint64_t refused_epoch = 0;  // unless it was refused: then nothing more of it is taken.
+    bool stream_paused = false;  // Until its next status or beat.
+    InStream incoming;
     std::map<ActorId, Stall> stalls;
     Lags lags;
     double pace = 0;                     // Rows it acknowledged in a second, lately.
@@ -265,8 +274,8 @@ class Node {
   // Streams: node_streams.cpp.
   void handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out);
   void handle(LinkId link, const StreamAck& ack, Now now, Outbox& out);
-  Result<void> take_batch(Peer& peer, const StreamPayload& payload, Now now);
-  Result<void> take_item(Peer& peer, const StreamPayload::Item& item, Now now);
+  void take_streams(Now now, Outbox& out);
+  void take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out);
   void push_to(Peer& peer, Now now, Outbox& out);
   bool pushes_to(const Peer& peer) const;
   bool help(Peer& peer, Now now);
@@ -283,6 +292,14 @@ class Node {
   void handle(LinkId link, const ExchangeEnd& end, Now now, Outbox& out);
   void begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out);
   void feed_session(Peer& peer, std::string_view payload, Now now, Outbox& out);
+  void step_session(Peer& peer, Now now, Outbox& out);
+  void fail_session(Peer& peer, const Error& error, Now now, Outbox& out);
+  void keep_session(Peer& peer, Now now, Outbox& out);
+  Peer* next_busy_peer();
+  bool has_busy_session() const;
+  Millis budget_wait(Now now) const { return std::max(bytes_.wait(now.steady), rows_.wait(now.steady)); }
+  bool has_work_on_store() const;
+  void work_on_store(Now now, Outbox& out);
   void end_session(Peer& peer, std::string error, Now now, Outbox& out);
   void finish_job(Session& session, const ExchangeReport& report, Outbox& out);
   bool may_begin_session(const Peer& peer) const;
@@ -306,6 +323,10 @@ class Node {
   std::uint64_t next_job_ = 1;
   std::map<JobId, Job> jobs_;
   std::optional<VerifyJob> verify_;
+  NodeId last_stepped_;  // Sessions take turns.
+  bool session_goes_next_ = false;
+  Budget bytes_;  // Of sessions,
+  Budget rows_;   // shipped and merged.
   Scrub scrub_;
   bool work_failed_ = false;  // A failing disk must not spin the loop:
   Millis work_pause_{};       // it is tried again after this, which grows.
@@ -313,6 +334,7 @@ class Node {
   JournalPosition pushed_at_;  // What had been applied then.
   bool push_again_ = true;     // Something else has changed since: a clock, credit, a peer.
   bool push_waits_ = false;
+  NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
   WriteTimes write_times_;
   ActorId timed_actor_;

@@ -12,6 +12,7 @@ constexpr std::size_t reports_max = 32;
 constexpr std::size_t jobs_max = 1024;
 constexpr std::string_view busy = "busy";
 constexpr int pause_statuses_max = 64;
+constexpr int keep_alive_share = 4;
 constexpr Millis work_pause_min{1000};
 constexpr Millis work_pause_max{60'000};
 
@@ -69,7 +70,7 @@ void Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job
   session.exchange = Exchange::initiate(store_, options, random(), !peer.equal);
   session.initiated = true;
   session.job = job;
-  session.started = session.last_progress = now.steady;
+  session.started = session.last_progress = session.last_sent = now.steady;
   peer.scheduled_due = false;
   peer.unequal_statuses = 0;
   note_try(peer);
@@ -83,14 +84,16 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
   const bool collides = peer.session && peer.session->initiated;
   const bool mine_goes_first = collides && store_.identity().node < peer.hello.node;
-  if (peer.session && !mine_goes_first) end_session(peer, std::string(busy), now, out);
+  // The peer may be through with a session whose last message is still being worked on here.
+  const bool at_work = peer.session && peer.session->exchange->busy();
+  if (peer.session && !mine_goes_first && !at_work) end_session(peer, std::string(busy), now, out);
   if (mine_goes_first || !may_begin_session(peer)) {
     return send(link, Channel::control, ExchangeEnd{open.session, std::string(busy)}, out);
   }
   Session session;
   session.id = open.session;
   session.exchange = Exchange::respond(store_, {});
-  session.started = session.last_progress = now.steady;
+  session.started = session.last_progress = session.last_sent = now.steady;
   peer.session = std::move(session);
   peer.unequal_statuses = 0;
   note_try(peer);
@@ -99,9 +102,12 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
 
 void Node::handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
-  if (!peer.session || peer.session->id != turn.session) {
-    return send(link, Channel::control, ExchangeEnd{turn.session, "no such session"}, out);
+  const bool known = peer.session && peer.session->id == turn.session;
+  if (turn.payload.empty()) {  // See keep_session(). We may be through already, the peer not yet.
+    if (known) peer.session->last_progress = now.steady;
+    return;
   }
+  if (!known) return send(link, Channel::control, ExchangeEnd{turn.session, "no such session"}, out);
   feed_session(peer, turn.payload, now, out);
 }
 
@@ -110,29 +116,73 @@ void Node::handle(LinkId link, const ExchangeEnd& end, Now now, Outbox& out) {
   if (peer.session && peer.session->id == end.session) end_session(peer, end.reason, now, out);
 }
 
+// Takes a message of a session; work() answers it.
 void Node::feed_session(Peer& peer, std::string_view payload, Now now, Outbox& out) {
+  peer.session->last_progress = now.steady;
+  bytes_.spend(payload.size(), now.steady);
+  auto taken = peer.session->exchange->on_message(std::string(payload));
+  if (!taken) fail_session(peer, taken.error(), now, out);
+}
+
+void Node::step_session(Peer& peer, Now now, Outbox& out) {
   Session& session = *peer.session;
   session.last_progress = now.steady;
-  const LinkId link = *peer.link;
   if (!store_.tree().complete() && !planted(Fault::exchange_before_tree)) {
-    send(link, Channel::control, ExchangeEnd{session.id, "the tree is being built anew"}, out);
-    return end_session(peer, "the tree is being built anew", now, out);
+    return fail_session(peer, {ErrorCode::refused, "the tree is being built anew"}, now, out);
   }
-  const auto reply = session.exchange->on_message(payload, now.wall);
-  if (!reply) {
-    const std::string why = reply.error().message;
-    if (reply.error().code == ErrorCode::bad_input) {
-      out.push_back(Notice{Notice::Level::warning, peer.hello.name + " broke the protocol: " + why});
-      return drop_link(link, why, now, out);
-    }
-    send(link, Channel::control, ExchangeEnd{session.id, why}, out);
-    return end_session(peer, why, now, out);
+  const ExchangeStats before = session.exchange->stats();
+  const auto reply = session.exchange->step(options_.rows_per_step, now.wall);
+  const ExchangeStats& after = session.exchange->stats();
+  rows_.spend(after.rows_sent + after.rows_received - before.rows_sent - before.rows_received, now.steady);
+  if (!reply) return fail_session(peer, reply.error(), now, out);
+  if (*reply) {
+    bytes_.spend((*reply)->size(), now.steady);
+    session.last_sent = now.steady;
+    send(*peer.link, Channel::exchange, ExchangeTurn{session.id, **reply}, out);
   }
-  if (*reply) send(link, Channel::exchange, ExchangeTurn{session.id, **reply}, out);
   if (session.exchange->finished()) {
     end_session(peer, {}, now, out);
     send_status(peer, now, out);
   }
+}
+
+void Node::fail_session(Peer& peer, const Error& error, Now now, Outbox& out) {
+  const LinkId link = *peer.link;
+  const std::string why = error.message;
+  if (error.code == ErrorCode::bad_input) {
+    out.push_back(Notice{Notice::Level::warning, peer.hello.name + " broke the protocol: " + why});
+    return drop_link(link, why, now, out);
+  }
+  send(link, Channel::control, ExchangeEnd{peer.session->id, why}, out);
+  end_session(peer, why, now, out);
+}
+
+// The peer's deadline measures our progress. While a message of its waits for its turn here, for its budget,
+// or because clients go first, an empty message says that it is not forgotten.
+void Node::keep_session(Peer& peer, Now now, Outbox& out) {
+  Session& session = *peer.session;
+  session.last_progress = now.steady;
+  if (now.steady - session.last_sent < options_.exchange_deadline / keep_alive_share) return;
+  session.last_sent = now.steady;
+  send(*peer.link, Channel::exchange, ExchangeTurn{session.id, {}}, out);
+}
+
+bool Node::has_busy_session() const {
+  return std::any_of(peers_.begin(), peers_.end(), [](const auto& peer) {
+    return peer.second.session && peer.second.session->exchange->busy();
+  });
+}
+
+// The one whose turn it is, of those whose session has a message to work on.
+Node::Peer* Node::next_busy_peer() {
+  auto next = peers_.upper_bound(last_stepped_);
+  for (std::size_t i = 0; i < peers_.size(); ++i, ++next) {
+    if (next == peers_.end()) next = peers_.begin();
+    if (!next->second.session || !next->second.session->exchange->busy()) continue;
+    last_stepped_ = next->first;
+    return &next->second;
+  }
+  return nullptr;
 }
 
 // Ends the session of a peer if there is one; an error says why it did not come to its end.
@@ -183,6 +233,7 @@ void Node::finish_job(Session& session, const ExchangeReport& report, Outbox& ou
 
 // Deadlines of running sessions, and the exchange that runs whatever the digests say.
 void Node::schedule(Peer& peer, Now now, Outbox& out) {
+  if (peer.session && peer.session->exchange->busy()) keep_session(peer, now, out);
   if (peer.session && now.steady - peer.session->last_progress > options_.exchange_deadline) {
     if (peer.link) send(*peer.link, Channel::control, ExchangeEnd{peer.session->id, "no progress"}, out);
     end_session(peer, "no progress", now, out);
@@ -250,7 +301,13 @@ Result<JobId> Node::start_verify() {
   return verify_->id;
 }
 
-bool Node::has_work() const { return !work_failed_ && (store_.has_work() || verify_); }
+bool Node::has_work_on_store() const {
+  return !work_failed_ && (store_.has_work() || verify_ || scrub_.behind());
+}
+
+bool Node::has_work() const { return has_busy_session() || has_work_on_store(); }
+
+Millis Node::work_wait(Now now) const { return has_work_on_store() ? Millis{0} : budget_wait(now); }
 
 void Node::scrub(Now now, Outbox& out) {
   if (work_failed_) return;
@@ -278,7 +335,20 @@ void Node::resume_work(Now now) {
   work_failed_ = false;
 }
 
-void Node::work(Outbox& out) {
+// Sessions and what the store has to do alternate; sessions take turns.
+void Node::work(Now now, Outbox& out) {
+  const bool for_store = has_work_on_store();
+  const bool for_session = has_busy_session() && budget_wait(now) == Millis{0};
+  session_goes_next_ = for_session && (session_goes_next_ || !for_store);
+  if (session_goes_next_) {
+    step_session(*next_busy_peer(), now, out);
+  } else if (for_store) {
+    work_on_store(now, out);
+  }
+  session_goes_next_ = !session_goes_next_;
+}
+
+void Node::work_on_store(Now now, Outbox& out) {
   Result<void> worked;
   if (store_.has_work()) {
     worked = store_.work(options_.rows_per_step);
@@ -295,6 +365,8 @@ void Node::work(Outbox& out) {
       verify_.reset();
       out.push_back(std::move(done));
     }
+  } else {
+    scrub(now, out);
   }
   work_failed_ = !worked.has_value();
   if (worked) work_pause_ = {};

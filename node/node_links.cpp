@@ -33,6 +33,8 @@ Node::Node(NodeOptions options, Store& store, std::uint64_t seed)
       store_(store),
       random_(seed),
       boot_(random_()),
+      bytes_(options_.exchange_bytes_per_second),
+      rows_(options_.exchange_rows_per_second),
       scrub_(options_.scrub_interval) {}
 
 Hello Node::my_hello() const {
@@ -91,7 +93,7 @@ void Node::leave(Peer& peer) const {
   peer.shown.reset();
   peer.told.reset();
   peer.stream_paused = false;
-  peer.taken_epoch = peer.taken_number = peer.refused_epoch = 0;
+  peer.incoming.clear();
   peer.beat = {};
   peer.equal = false;
   peer.stalls.clear();

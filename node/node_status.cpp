@@ -233,6 +233,7 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
   if (peer.session) {
     status.exchange_progress = peer.session->exchange->progress();
     status.exchange_stats = peer.session->exchange->stats();
+    status.exchange_duration = now.steady - peer.session->started;
   }
   return status;
 }

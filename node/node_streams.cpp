@@ -25,9 +25,10 @@ void Node::push(Now now, Outbox& out) {
     timed_actor_ = actor;
   }
   if (pushed_at_ == store_.applied() && !push_again_ && !push_waits_ && !streams_behind_) return;
+  push_again_ = push_waits_ = streams_behind_ = false;
+  take_streams(now, out);
   write_times_.note(store_.clock().base(actor), now);
   pushed_at_ = store_.applied();
-  push_again_ = push_waits_ = streams_behind_ = false;
   for (auto& [id, peer] : peers_) push_to(peer, now, out);
 }
 
@@ -76,56 +77,41 @@ void Node::handle(LinkId link, const StreamAck& ack, Now now, Outbox&) {
 // --- In.
 
 void Node::handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out) {
-  Peer& peer = *peer_of(link);
-  const auto payload = decode_stream_payload(batch.payload);
-  if (!payload) return drop_link(link, payload.error().message, now, out);
-  const auto answer = [&](bool accepted) {
-    send(link, Channel::control, StreamAck{batch.epoch, batch.number, accepted}, out);
-  };
-  const std::uint64_t expected = batch.epoch == peer.taken_epoch ? peer.taken_number + 1 : 1;
-  if (batch.epoch < peer.taken_epoch || batch.epoch <= peer.refused_epoch) return answer(false);
-  peer.taken_epoch = batch.epoch;
-  const Result<void> taken = batch.number == expected ? take_batch(peer, *payload, now)
-                                                      : fail(ErrorCode::refused, "a batch is missing");
-  if (!taken) {
-    if (taken.error().code == ErrorCode::bad_input) return drop_link(link, taken.error().message, now, out);
+  const auto received = peer_of(link)->incoming.receive(batch);
+  if (!received) return drop_link(link, received.error().message, now, out);
+  streams_behind_ = true;
+}
+
+// A millisecond's worth of what peers have streamed, one peer after the other.
+void Node::take_streams(Now now, Outbox& out) {
+  std::size_t items = options_.stream.items_per_turn;
+  auto entry = peers_.upper_bound(served_last_);
+  for (std::size_t passed = 0; passed < peers_.size() && items > 0; ++passed) {
+    if (entry == peers_.end()) entry = peers_.begin();
+    served_last_ = entry->first;
+    Peer& peer = (entry++)->second;
+    while (items > 0 && peer.link && peer.incoming.busy()) take_batch(peer, items, now, out);
+  }
+  for (const auto& [id, peer] : peers_)
+    streams_behind_ = streams_behind_ || (peer.link && peer.incoming.busy());
+}
+
+void Node::take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out) {
+  InStream::Counts counts;
+  const auto done = peer.incoming.step(store_, items, now.wall, counts);
+  peer.stream_stats.rows_received += counts.rows;
+  peer.stream_stats.rows_changed += counts.changed;
+  if (!done) return drop_link(*peer.link, done.error().message, now, out);
+  if (!*done) return;
+  if ((*done)->accepted) {
+    ++peer.stream_stats.batches_received;
+    peer.stream_stats.bytes_received += (*done)->bytes;
+    hasten_status(peer);
+  } else {
     out.push_back(
-        Notice{Notice::Level::debug, "refused a batch of " + peer.hello.name + ": " + taken.error().message});
-    peer.refused_epoch = batch.epoch;
-    return answer(false);
+        Notice{Notice::Level::debug, "refused a batch of " + peer.hello.name + ": " + (*done)->why_not});
   }
-  peer.taken_number = batch.number;
-  ++peer.stream_stats.batches_received;
-  peer.stream_stats.bytes_received += batch.payload.size();
-  answer(true);
-  hasten_status(peer);
-}
-
-Result<void> Node::take_batch(Peer& peer, const StreamPayload& payload, Now now) {
-  if (payload.clear) {
-    if (auto merged = store_.merge_clear(*payload.clear, now.wall); !merged) return merged;
-  }
-  std::map<std::string_view, std::string_view> left_out;
-  for (StreamPayload::Item item : payload.items) {
-    if (!item.body.empty()) ++peer.stream_stats.rows_received;
-    // What is covered is here. But a later item of the same row may be in the row that this one brings.
-    if (store_.clock().covers(item.dot)) {
-      if (!item.body.empty()) left_out[item.row_key] = item.body;
-      continue;
-    }
-    const auto earlier = left_out.find(item.row_key);
-    if (item.body.empty() && earlier != left_out.end()) item.body = earlier->second;
-    if (auto taken = take_item(peer, item, now); !taken) return taken;
-  }
-  return store_.cover_streamed(payload.covered);
-}
-
-Result<void> Node::take_item(Peer& peer, const StreamPayload::Item& item, Now now) {
-  if (item.body.empty()) return store_.note_streamed(item.row_key, item.dot);
-  const auto changed = store_.merge_streamed(item.row_key, item.body, item.dot, now.wall);
-  if (!changed) return tl::unexpected(changed.error());
-  peer.stream_stats.rows_changed += *changed ? 1 : 0;
-  return {};
+  send(*peer.link, Channel::control, StreamAck{(*done)->epoch, (*done)->number, (*done)->accepted}, out);
 }
 
 // --- Whose writes go to whom.

@@ -27,6 +27,7 @@ struct StreamOptions {
   std::size_t window_bytes_min = 128 << 10;  // Sent and not acknowledged: it moves between these,
   std::size_t window_bytes_max = 4 << 20;    // down while acknowledgements are late.
   std::size_t entries_per_batch = 1024;      // Of the log, looked at.
+  std::size_t items_per_turn = 128;          // Of what comes in, for all peers together: about a millisecond.
   std::uint64_t company = 32;                // Fewer entries wait for others, if a batch is under way,
   Millis batch_interval{2};                  // for so long.
 };

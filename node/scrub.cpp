@@ -5,6 +5,7 @@
 namespace knit {
 
 Result<std::optional<ScrubReport>> Scrub::on_tick(Store& store, Now now, std::size_t rows_max) {
+  behind_ = false;
   if (!on() || store.has_work()) return std::nullopt;
   if (!started_) started_ = now.steady;
   const auto elapsed = static_cast<double>((now.steady - *started_).count());
@@ -19,6 +20,7 @@ Result<std::optional<ScrubReport>> Scrub::on_tick(Store& store, Now now, std::si
     if (pass_.wrong_leaves > wrong_before) store.distrust_tree();
   }
   progress_ = due;
+  behind_ = pass_.next && (pass_.rows < rows_due || due == 1.0);
   if (pass_.next || due < 1.0) return std::nullopt;
   last_ = ScrubReport{now.wall, pass_.rows, pass_.damaged_rows, pass_.wrong_leaves};
   pass_ = {};

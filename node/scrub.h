@@ -29,6 +29,8 @@ class Scrub {
   // error it goes on with the next call.
   Result<std::optional<ScrubReport>> on_tick(Store& store, Now now, std::size_t rows_max);
 
+  // The last call left rows that are due: more calls are wanted before the next tick.
+  bool behind() const { return behind_; }
   bool on() const { return interval_ > Millis{0}; }
   double progress() const { return progress_; }  // Of the pass that runs, 0 to 1.
   const std::optional<ScrubReport>& last() const { return last_; }
@@ -38,6 +40,7 @@ class Scrub {
   std::optional<Millis> started_;
   Store::Verification pass_;
   double progress_ = 0;
+  bool behind_ = false;
   std::optional<ScrubReport> last_;
 };
 

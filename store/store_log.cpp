@@ -1,5 +1,6 @@
 // The log, and what streams bring.
 #include <algorithm>
+#include <map>
 
 #include "crdt/row_key.h"
 #include "store/log_key.h"
@@ -11,6 +12,8 @@ namespace knit {
 namespace {
 
 constexpr std::size_t entry_overhead_bytes = 32;  // The key, and what LMDB needs for an entry.
+// Forgotten at once: more than any client can write until the next time, and not too much for one commit.
+constexpr std::uint64_t trimmed_bytes_max = 16 << 20;
 
 }  // namespace
 
@@ -20,9 +23,15 @@ void Store::put_log(Dot dot, std::string_view row_key) {
 }
 
 void Store::trim_log(WallTime now) {
-  for (const Dot last : log_.trim(now)) {
-    pending_.trim_log(
-        {std::string(LogKey({last.actor, 0})), std::string(LogKey({last.actor, last.sequence + 1}))});
+  const std::uint64_t bytes_before = log_.bytes();
+  std::map<ActorId, std::uint64_t> up_to;
+  while (bytes_before - log_.bytes() < trimmed_bytes_max) {
+    const std::vector<Dot> segment = log_.trim(now);
+    if (segment.empty()) break;
+    for (const Dot last : segment) up_to[last.actor] = std::max(up_to[last.actor], last.sequence);
+  }
+  for (const auto& [actor, sequence] : up_to) {
+    pending_.trim_log({std::string(LogKey({actor, 0})), std::string(LogKey({actor, sequence + 1}))});
     dirty_ = true;
   }
 }

@@ -1,5 +1,7 @@
 // The exchange against its goals: a million rows, some of them overwritten on one side or on both;
 // the bytes that comparing costs, both directions, without the rows; messages; time.
+#include <time.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <random>
@@ -16,6 +18,7 @@ using namespace knit;
 namespace {
 
 constexpr std::size_t body_bytes = 250;
+constexpr std::size_t units_per_step = 256;
 constexpr std::uint64_t actors[] = {0x1f3a5577, 0x28bce001, 0x3ddf1122};
 
 HashKeys hash_keys() {
@@ -164,22 +167,45 @@ struct Session {
   std::uint64_t rows_sent = 0;
   std::uint64_t rows_in_vain = 0;
   double seconds = 0;
+  std::uint64_t steps = 0;
+  std::uint64_t long_steps = 0;  // Of more than half a millisecond.
+  double longest_step_seconds = 0;
 };
 
+// A step is short: what others take of the processor meanwhile would drown it.
+double processor_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+std::optional<std::string> reply_to(Exchange& exchange, std::string message, Session& session) {
+  check(exchange.on_message(std::move(message)).has_value(), "both sides take turns");
+  while (exchange.busy()) {
+    const double start = processor_seconds();
+    auto reply = exchange.step(units_per_step, {});
+    check(reply.has_value(), "both sides keep the protocol");
+    const double seconds = processor_seconds() - start;
+    ++session.steps;
+    session.longest_step_seconds = std::max(session.longest_step_seconds, seconds);
+    session.long_steps += seconds > 500e-6 ? 1 : 0;
+    if (*reply) return std::move(*reply);
+  }
+  return std::nullopt;
+}
+
 Session run(Replica& starts, Replica& answers, bool expect_difference) {
+  Session session;
   const bench::Stopwatch watch;
   auto a = Exchange::initiate(starts, {}, 12345, expect_difference);
   auto b = Exchange::respond(answers, {});
   Exchange* next = b.get();
   std::optional<std::string> message = a->open({});
   while (message) {
-    auto reply = next->on_message(*message, {});
-    check(reply.has_value(), "both sides keep the protocol");
-    message = std::move(*reply);
+    message = reply_to(*next, std::move(*message), session);
     next = next == a.get() ? b.get() : a.get();
   }
   check(a->finished() && b->finished(), "both sides end");
-  Session session;
   session.seconds = watch.seconds();
   for (const Exchange* side : {a.get(), b.get()}) {
     const ExchangeStats& stats = side->stats();
@@ -208,6 +234,9 @@ void report(const Session& session, std::size_t rows, std::size_t differences, c
   print("rows_shipped_in_vain", static_cast<double>(session.rows_in_vain), "rows");
   print("row_bytes", static_cast<double>(session.row_bytes), "B");
   print("wall_time", session.seconds, "s");
+  print("steps", static_cast<double>(session.steps), "steps");
+  print("longest_step", session.longest_step_seconds * 1e6, "us");
+  print("steps_above_500_us", static_cast<double>(session.long_steps), "steps");
 }
 
 void overwrite_random(BenchReplica& one, BenchReplica* other, std::size_t count, std::mt19937_64& random) {
@@ -223,7 +252,7 @@ void overwrite_random(BenchReplica& one, BenchReplica* other, std::size_t count,
 }
 
 void measure_differences(BenchReplica& a, BenchReplica& b, std::mt19937_64& random) {
-  for (const std::size_t differences : {0, 1, 10, 100, 1000, 10'000}) {
+  for (const std::size_t differences : {0, 1, 10, 100, 1000, 10'000, 100'000}) {
     for (const char* at : {"initiator", "responder", "both"}) {
       if (differences == 0 && *at != 'i') continue;
       const bool initiator = *at == 'i';

@@ -1,39 +1,71 @@
-"""What a daemon with an empty store costs: resident memory, and share of a core, with two peers in sync."""
+"""What a daemon costs that has nothing to do, with two peers in sync: resident memory and share of a core, with an
+empty store; and what it takes on the network to know that all hold the same, with a large one."""
 
-import json
-import os
-import sys
+import re
+import subprocess
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
-from harness import Cluster, wait_until  # noqa: E402
+from fleet import Fleet, Report, cpu_seconds, parser_of
+from harness import PEER_PORT
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+report = Report("idle")
 
 
-def report(metric, value, unit):
-    print(json.dumps({"bench": "idle", "metric": metric, "value": value, "unit": unit}), flush=True)
+def arguments():
+    parser = parser_of("idle", __doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=20)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of the large store; 0: leave that out")
+    parser.add_argument("--size", type=int, default=64, help="bytes of a value")
+    return parser.parse_args()
+
+
+def link_bytes(cluster):
+    """What all links between the nodes have carried so far, by the kernel's count: bytes of their streams, without
+    headers. Each has two ends here; what one has sent is what the other received."""
+    hosts = {node.host for node in cluster.nodes}
+    lines = subprocess.run(["ss", "-Htin", "state", "established", f"( sport = :{PEER_PORT} or dport = :{PEER_PORT} )"],
+                           capture_output=True, text=True, check=True).stdout.splitlines()
+    counts = {}
+    for ends, details in zip(lines[0::2], lines[1::2]):
+        pair = tuple(address.rsplit(":", 1) for address in ends.split()[-2:])
+        if pair[0][0] in hosts:
+            sent = re.search(r"\bbytes_sent:(\d+)", details)
+            counts[tuple(map(tuple, pair))] = int(sent[1]) if sent else 0
+    return counts
+
+
+def measure_empty(options):
+    with Fleet("alpha", "beta", "gamma", directory=options.directory) as cluster:
+        cluster.begin()
+        node = cluster.nodes[0]
+        before = cpu_seconds(node.process.pid)
+        time.sleep(options.seconds)
+        used = cpu_seconds(node.process.pid) - before
+        report("resident_memory", node.resident_bytes() / 1e6, "MB")
+        report("cpu", 100 * used / options.seconds, "% of a core")
+
+
+def measure_bytes(options):
+    with Fleet("alpha", "beta", "gamma", directory=options.directory) as cluster:
+        cluster.begin(options.rows, options.size)
+        time.sleep(5)  # What followed the filling has come to rest.
+        before, cpu = link_bytes(cluster), cpu_seconds(cluster.nodes[0].process.pid)
+        time.sleep(options.seconds)
+        after, used = link_bytes(cluster), cpu_seconds(cluster.nodes[0].process.pid) - cpu
+        assert before.keys() == after.keys(), "links came or went"
+        sent = [(after[end] - before[end]) / options.seconds for end in after]
+        links = len(cluster.nodes) * (len(cluster.nodes) - 1) // 2
+        assert len(sent) == 2 * links, f"{len(sent)} ends of {links} links"
+        report("bytes", sum(sent) / links, "B a second and peer, both directions", at_most=64, rows=options.rows,
+               most_of_one_direction=round(max(sent), 1))
+        report("cpu_with_rows", 100 * used / options.seconds, "% of a core", rows=options.rows)
 
 
 def main():
-    with Cluster("alpha", "beta", "gamma") as cluster:
-        for node in cluster.nodes:
-            node.config["anti_entropy"] = {}  # The defaults, not the tests' short intervals.
-            node.config["debug"] = {}
-        cluster.start()
-        wait_until(cluster.in_sync, "the nodes agree")
-        node = cluster.nodes[0]
-        before = cpu_seconds(node.process.pid)
-        time.sleep(SECONDS)
-        used = cpu_seconds(node.process.pid) - before
-        report("resident_memory", round(node.resident_bytes() / 1e6, 2), "MB")
-        report("cpu", round(100 * used / SECONDS, 3), "% of a core")
+    options = arguments()
+    measure_empty(options)
+    if options.rows:
+        measure_bytes(options)
 
 
 main()

@@ -1,6 +1,7 @@
 // Fills a data directory with rows, as a daemon would whose journal costs nothing: keys "key:000000000000"
-// and up, in random order, in big batches. For the bench `store`.
-// Usage: make_store DIRECTORY CLUSTER_KEY_FILE ROWS VALUE_BYTES BATCH_ROWS
+// and up, in random order, in big batches. For the bench `store`. A copy is the directory of another node
+// that has got all of it from the first.
+// Usage: make_store DIRECTORY CLUSTER_KEY_FILE ROWS VALUE_BYTES BATCH_ROWS [COPY_DIRECTORY...]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -25,7 +26,10 @@ struct Plan {
   std::size_t rows{};
   std::size_t value_bytes{};
   std::size_t batch_rows{};
+  std::vector<std::string> copies;
 };
+
+constexpr WallTime now{1'700'000'000'000};
 
 // Nothing lies in front of the ordered store: what was appended counts as synced.
 class NoJournal final : public Journal {
@@ -79,7 +83,6 @@ void fill(Store& store, LmdbStore& disk, const Plan& plan) {
   std::vector<std::uint32_t> order(plan.rows);
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), random);
-  const WallTime now{1'700'000'000'000};
   store.refresh_space();
   for (std::size_t i = 0; i < plan.rows; ++i) {
     auto row = store.read(key_of(order[i]));
@@ -92,37 +95,72 @@ void fill(Store& store, LmdbStore& disk, const Plan& plan) {
   commit(store, disk);
 }
 
-int run(const Plan& plan) {
-  const auto cluster = read_cluster_key(plan.key_file);
-  check(cluster.has_value(), "the cluster key can be read");
-  LmdbOptions lmdb;
-  lmdb.directory = plan.directory;
-  const auto disk = LmdbStore::open(lmdb, [] {});
-  check(disk.has_value(), "the directory can be opened");
+// The store of the node with this number, and what it stands on.
+struct OpenStore {
+  OpenStore(const Plan& plan, const std::string& directory, std::uint64_t number) {
+    const auto cluster = read_cluster_key(plan.key_file);
+    check(cluster.has_value(), "the cluster key can be read");
+    LmdbOptions lmdb;
+    lmdb.directory = directory;
+    auto opened_disk = LmdbStore::open(lmdb, [] {});
+    check(opened_disk.has_value(), "the directory can be opened");
+    disk = std::move(*opened_disk);
+    StoreOptions options;
+    options.cluster = *cluster;
+    options.fresh = {NodeId{number}, ActorId{number}};
+    auto opened = Store::open(*disk, journal, std::move(options));
+    check(opened.has_value(), "the store can be made");
+    store = std::move(*opened);
+    store->refresh_space();
+  }
+
+  std::unique_ptr<LmdbStore> disk;
   NoJournal journal;
-  StoreOptions options;
-  options.cluster = *cluster;
-  options.fresh = {NodeId{1}, ActorId{1}};
-  const auto store = Store::open(**disk, journal, std::move(options));
-  check(store.has_value(), "the store can be made");
+  std::unique_ptr<Store> store;
+};
+
+void copy(const Store& from, OpenStore& to, std::size_t batch_rows) {
+  std::size_t rows = 0;
+  const auto copied = from.visit_rows(Range::all(), {}, [&](const RowView& row) {
+    check(to.store->merge_row(row.row_key, row.body, now).has_value(), "there is room for the copy");
+    if (++rows % batch_rows == 0) commit(*to.store, *to.disk);
+    return true;
+  });
+  check(copied.has_value() && to.store->join_clock(from.clock(), now).has_value(), "all can be copied");
+  commit(*to.store, *to.disk);
+}
+
+void run(const Plan& plan) {
+  OpenStore first(plan, plan.directory, 1);
   const bench::Stopwatch watch;
-  fill(**store, **disk, plan);
+  fill(*first.store, *first.disk, plan);
   const auto rows = static_cast<double>(plan.rows);
   const std::string where = "\"rows\":" + std::to_string(plan.rows) +
                             ",\"value_bytes\":" + std::to_string(plan.value_bytes) +
                             ",\"batch_rows\":" + std::to_string(plan.batch_rows);
   bench::report("store", where, "fill", rows / watch.seconds(), "rows/s");
   bench::report("store", where, "fill_bytes_written", static_cast<double>(bytes_written()) / rows, "B/row");
-  return 0;
+  for (std::size_t i = 0; i < plan.copies.size(); ++i) {
+    OpenStore other(plan, plan.copies[i], i + 2);
+    copy(*first.store, other, plan.batch_rows);
+  }
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  if (count != 6) {
-    std::fprintf(stderr, "usage: make_store DIRECTORY CLUSTER_KEY_FILE ROWS VALUE_BYTES BATCH_ROWS\n");
+  if (count < 6) {
+    std::fprintf(
+        stderr,
+        "usage: make_store DIRECTORY CLUSTER_KEY_FILE ROWS VALUE_BYTES BATCH_ROWS [COPY_DIRECTORY...]\n");
     return 2;
   }
   const auto number = [&](int index) { return std::strtoull(words[index], nullptr, 10); };
-  return run({words[1], words[2], number(3), number(4), std::max<std::size_t>(number(5), 1)});
+  run({words[1],
+       words[2],
+       number(3),
+       number(4),
+       std::max<std::size_t>(number(5), 1),
+       {words + 6, words + count}});
+  return 0;
 }

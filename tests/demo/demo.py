@@ -1,18 +1,23 @@
 #!/usr/bin/python3
-"""Three daemons take real data, drift apart while one is cut off, and become equal again."""
+"""Three daemons take real data, drift apart while one is cut off, lose rows of a file, and become equal again."""
 
 import argparse
+import os
 import random
 import signal
 import sys
 import tempfile
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cluster"))
+
 import catalogue
+from lmdb_rows import delete_random_rows
 from replicas import CLIENT_PORT, KNIT, Replicas, Trouble, require_free_ports, require_programs
 
 TTY = sys.stdout.isatty()
 SIBLINGS_SHOWN = 5
+ROWS_LOST = 1000
 
 
 def heading(text):
@@ -139,51 +144,60 @@ def wait_for_roots_apart(replicas, seconds=15):
         say(f"root of {replica.name:5} {root}")
 
 
-def show_difference(replicas):
-    """Right after the connection is back: within the second, the nodes begin to heal by themselves."""
-    heading("4. Connected again: what differs?")
+def show_backlog(replicas):
+    say("alpha$ knit hints")
+    show(replicas.all[0].knit("hints").stdout)
+
+
+def reconnect(replicas):
+    heading("4. Connected again")
     alpha, _, gamma = replicas.all
-    done = alpha.knit("diff", gamma.name, "--limit", "8")
-    require(done.returncode <= 1, f"knit diff: {done.stderr}")
-    say("alpha$ knit diff gamma --limit 8")
-    show(done.stdout)
-    if done.returncode == 0:
-        say("(the nodes were quicker than this look at them, and had healed already)")
+    before = {replica.name: rows_streamed(replica) for replica in replicas.all}
+    began = time.monotonic()
+    gamma.isolate(False)
+    replicas.await_agreement()
+    say(f"{time.monotonic() - began:.1f} s later all three agree, without a command: what waited was streamed,")
+    for replica in replicas.all:
+        say(f"  {rows_streamed(replica) - before[replica.name]:6,} rows came to {replica.name}")
+    say("alpha$ knit lag")
+    show(alpha.knit("lag").stdout)
 
 
-class Costs:
-    """Totals over all nodes. What one sends another receives, so only sending is counted."""
-
-    FIELDS = ("comparison_bytes_sent", "row_bytes_sent", "rows_sent", "exchanges")
-
-    def __init__(self, replicas):
-        self.statuses = replicas.statuses()
-        self.totals = {name: sum(status[name] for status in self.statuses) for name in self.FIELDS}
-
-    def since(self, before):
-        return {name: self.totals[name] - before.totals[name] for name in self.FIELDS}
-
-    def sessions_since(self, unix_ms):
-        """Each session once, as the node that began it reports it, with that node's name."""
-        return [(status["name"], session) for status in self.statuses for session in status["last_exchanges"]
-                if session["initiated"] and session["ended_ms"] >= unix_ms]
+def rows_streamed(replica):
+    return sum(peer["stream_rows_received"] for peer in replica.status()["peers"])
 
 
-def print_costs(replicas, before, healed_ms):
-    after = Costs(replicas)
-    spent = after.since(before)
-    sessions = after.sessions_since(healed_ms)
-    messages = sum(session["messages"] for _, session in sessions)
-    say(f"comparing cost {size(spent['comparison_bytes_sent'])} in {messages} messages, the look by hand included;")
-    say(f"{spent['rows_sent']:,} rows were shipped, {size(spent['row_bytes_sent'])}. The sessions:")
+def lose_rows(replicas):
+    heading("7. Rows vanish behind beta's back")
+    beta = replicas.all[1]
+    beta.stop()
+    deleted = set(delete_random_rows(beta.data, random.Random(1), ROWS_LOST))
+    say(f"beta is stopped, and {len(deleted):,} rows are deleted in its database file. No log knows of that.")
+    lost_ms = int(time.time() * 1000)
+    beta.start(replicas.kept)
+    began = time.monotonic()
+    beta.await_service()
+    replicas.await_agreement()
+    say(f"{time.monotonic() - began:.1f} s after its start they are back: its tree told that something was missing, and")
+    say("comparing trees told what.")
+    print_sessions(sessions_since(replicas, lost_ms))
+
+
+def sessions_since(replicas, unix_ms):
+    """Each session once, as the node that began it reports it, with that node's name."""
+    return [(status["name"], session) for status in replicas.statuses() for session in status["last_exchanges"]
+            if session["initiated"] and session["ended_ms"] >= unix_ms]
+
+
+def print_sessions(sessions):
     for name, session in sorted(sessions, key=lambda pair: pair[1]["ended_ms"]):
         pair = f"{name} and {session['peer_name']}"
         say(f"  {pair:15} {size(session['comparison_bytes']):>9} compared in {session['messages']:2} messages,"
             f" {session['rows_sent']:,} rows one way, {session['rows_received']:,} the other, {session['duration_ms']} ms")
 
 
-def check_contents(replicas, edits):
-    heading("6. The same everywhere?")
+def check_contents(replicas, edits, title):
+    heading(title)
     roots = {replica.name: replica.status()["root"] for replica in replicas.all}
     for name, root in roots.items():
         say(f"root of {name:5} {root}")
@@ -204,7 +218,7 @@ def lost_text(sibling):
 
 
 def show_conflicts(replicas, edits):
-    heading("7. Conflicts")
+    heading("6. Conflicts")
     say(f"{len(edits.conflicts):,} keys were written on both sides. The later write is what everybody reads;")
     say("the one that lost is not gone: `knit siblings KEY` shows it until the next write.")
     step = max(1, len(edits.conflicts) // SIBLINGS_SHOWN)
@@ -246,17 +260,12 @@ def demonstrate(replicas, keep):
     load_data(replicas, records, source)
     edits = Edits(records)
     drift_apart(replicas, edits)
-    before = Costs(replicas)
-    healed_ms = int(time.time() * 1000)
-    reconnected = time.monotonic()
-    replicas.all[2].isolate(False)
-    show_difference(replicas)
-    heading("5. They become equal again")
-    replicas.await_agreement()
-    say(f"{time.monotonic() - reconnected:.1f} s after gamma was connected again, all three agree, without a command;")
-    print_costs(replicas, before, healed_ms)
-    check_contents(replicas, edits)
+    show_backlog(replicas)
+    reconnect(replicas)
+    check_contents(replicas, edits, "5. The same everywhere?")
     show_conflicts(replicas, edits)
+    lose_rows(replicas)
+    check_contents(replicas, edits, "8. Still the same everywhere?")
     if keep:
         replicas.kept = True
         print_how_to_talk(replicas)

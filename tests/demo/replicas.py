@@ -61,8 +61,7 @@ port = {HTTP_PORT}
 listen = "{self.host}"
 port = {PEER_PORT}
 peers = {json.dumps(peers)}
-# The link outlives the time in which the demonstration drops its traffic, so that `knit diff` can look
-# at the difference before the nodes have met anew and healed it.
+# The link outlives the time in which the demonstration drops its traffic.
 timeout = "60s"
 [debug]
 commands = true

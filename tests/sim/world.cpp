@@ -66,7 +66,7 @@ void World::run_until(Millis end) {
 
 void World::boot(std::size_t index) {
   Host& host = *hosts_[index];
-  host.syncing = host.undo_waits = false;
+  host.syncing = host.undo_waits = host.working = false;
   StoreOptions options;
   options.cluster = cluster_;
   options.fresh = {{random_()}, {random_()}};
@@ -116,10 +116,25 @@ void World::tick(std::size_t index) {
   Host& host = *hosts_[index];
   Outbox out;
   host.node->on_tick(now(host), out);
-  for (int i = 0; i < 8 && host.node->has_work(); ++i) host.node->work(out);
   host.store->refresh_space();
   settle(index, out);
   on_host(index, Millis(100), [this, index] { tick(index); });
+}
+
+// Between any two steps anything else may happen.
+void World::plan_work(std::size_t index) {
+  Host& host = *hosts_[index];
+  if (host.working || !host.node->has_work()) return;
+  host.working = true;
+  on_host(index, Millis(random(8)), [this, index] {
+    Host& worker = *hosts_[index];
+    worker.working = false;
+    Outbox out;
+    for (std::uint64_t steps = 1 + random(4); steps > 0 && worker.node->has_work(); --steps) {
+      worker.node->work(now(worker), out);
+    }
+    settle(index, out);
+  });
 }
 
 void World::dial(std::size_t index) {
@@ -182,6 +197,7 @@ void World::settle(std::size_t index, Outbox& out) {
             [this, index] { commit_done(index); });
   }
   release(index);
+  plan_work(index);
 }
 
 void World::sync_done(std::size_t index, JournalPosition position) {

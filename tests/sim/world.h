@@ -60,6 +60,7 @@ class World {
     VirtualJournal journal;
     bool syncing = false;
     bool undo_waits = false;  // For the commit that runs.
+    bool working = false;     // A step of background work is planned.
     std::unique_ptr<Store> store;
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
@@ -94,6 +95,7 @@ class World {
   void boot(std::size_t host);
   void crash(std::size_t host);
   void tick(std::size_t host);
+  void plan_work(std::size_t host);
   void dial(std::size_t host);
   void break_link(LinkId link);
   void deliver(LinkId link, std::size_t to, Channel channel, std::string message);

@@ -1,141 +1,7 @@
-#include "merkle/exchange.h"
-
-#include <catch2/catch.hpp>
-#include <functional>
-#include <random>
-
-#include "map_replica.h"
+#include "exchange_play.h"
 
 using namespace knit;
-
-namespace {
-
-constexpr WallTime now{1'000'000};
-using Outcome = Exchange::Outcome;
-using Random = std::mt19937_64;
-
-struct Session {
-  std::unique_ptr<Exchange> initiator;
-  std::unique_ptr<Exchange> responder;
-  std::vector<std::string> messages;  // In turn, the initiator's first.
-  std::optional<Error> error;
-};
-
-struct SessionOptions {
-  ExchangeOptions initiator;
-  ExchangeOptions responder;
-  bool expect_difference = true;
-  std::uint64_t salt = 42;
-  std::function<void()> between = [] {};  // Before each message is delivered.
-  std::function<void(std::size_t, std::string&)> damage = [](std::size_t, std::string&) {};
-  std::size_t messages_max = 100'000;
-};
-
-Session run(Replica& a, Replica& b, const SessionOptions& options = {}) {
-  Session session{Exchange::initiate(a, options.initiator, options.salt, options.expect_difference),
-                  Exchange::respond(b, options.responder),
-                  {},
-                  {}};
-  std::optional<std::string> message = session.initiator->open(now);
-  bool to_responder = true;
-  while (message && session.messages.size() < options.messages_max) {
-    options.damage(session.messages.size(), *message);
-    session.messages.push_back(*message);
-    options.between();
-    Exchange& receiver = to_responder ? *session.responder : *session.initiator;
-    if (receiver.finished()) break;
-    auto reply = receiver.on_message(*message, now);
-    if (!reply) {
-      session.error = reply.error();
-      break;
-    }
-    message = std::move(*reply);
-    to_responder = !to_responder;
-  }
-  return session;
-}
-
-using Digests = std::map<std::string, Uint128>;
-
-Digests digests(const MapReplica& replica) {
-  Digests digests;
-  for (const auto& [row_key, row] : replica.rows()) {
-    if (const auto digest = replica.digest_of(row_key)) digests[row_key] = *digest;
-  }
-  return digests;
-}
-
-Summary sum(const Digests& digests) {
-  Summary sum;
-  for (const auto& [row_key, digest] : digests) sum += Summary{digest, 1};
-  return sum;
-}
-
-bool tree_is_true(const MapReplica& replica) { return replica.tree().total() == sum(digests(replica)); }
-
-std::string key(std::uint64_t number) { return "key:" + std::to_string(number); }
-
-void send_row(const MapReplica& from, MapReplica& to, const std::string& row_key) {
-  const auto row = from.rows().find(row_key);
-  if (row == from.rows().end()) return;
-  REQUIRE(to.merge_row(row_key, encode_body({}, row->second), now));
-}
-
-// One write of any kind at `replica`.
-void write_something(MapReplica& replica, Random& random, std::uint64_t keys) {
-  const std::string name = key(random() % keys);
-  switch (random() % 9) {
-    case 0: replica.remove(name); break;
-    case 6:
-    case 7:
-    case 8: replica.add(name, static_cast<std::int64_t>(1 + random() % 5), {random() % 2'000'000}); break;
-    case 1: replica.raise_expiry(name, {random() % 1'000'000'000}); break;
-    case 2: replica.write(name, "expires", Content::value, {random() % 1'000'000}); break;
-    default: replica.write(name, std::string(random() % 50, 'v')); break;
-  }
-}
-
-// Two replicas with a common past and a time apart, in which some rows leaked from one to the other.
-void drift(MapReplica& a, MapReplica& b, Random& random, std::uint64_t keys, int writes) {
-  for (int i = 0; i < writes; ++i) {
-    write_something(random() % 2 == 0 ? a : b, random, keys);
-    if (random() % 3 == 0) send_row(a, b, string_row_key(key(random() % keys), a.hash_keys()));
-    if (random() % 3 == 0) send_row(b, a, string_row_key(key(random() % keys), a.hash_keys()));
-  }
-}
-
-void require_equal(const MapReplica& a, const MapReplica& b) {
-  REQUIRE((digests(a) == digests(b)));
-  REQUIRE((a.root() == b.root()));
-  REQUIRE((a.clock() == b.clock()));
-  REQUIRE(tree_is_true(a));
-  REQUIRE(tree_is_true(b));
-}
-
-// Runs sessions until none is cut short by a clear.
-Session run_to_end(MapReplica& a, MapReplica& b, const SessionOptions& options = {}) {
-  for (int attempt = 0;; ++attempt) {
-    REQUIRE(attempt < 4);
-    Session session = run(a, b, options);
-    REQUIRE_FALSE(session.error);
-    REQUIRE(session.initiator->finished());
-    REQUIRE(session.responder->finished());
-    REQUIRE(session.initiator->outcome() == session.responder->outcome());
-    if (session.initiator->outcome() != Outcome::cleared) return session;
-    a.build_tree();
-    b.build_tree();
-  }
-}
-
-std::uint64_t rows_in_vain(const Session& session) {
-  std::uint64_t rows = 0;
-  for (const Exchange* side : {session.initiator.get(), session.responder.get()}) {
-    rows += side->stats().rows_received - side->stats().rows_changed;
-  }
-  return rows;
-}
-
-}  // namespace
+using namespace knit::exchange_play;
 
 TEST_CASE("two replicas that are equal say so in 64 bytes each") {
   MapReplica a({1});
@@ -292,47 +158,6 @@ TEST_CASE("a FLUSHALL in the middle of a session ends it without a join") {
     require_equal(a, b);
   }
 }
-
-namespace {
-
-// Remembers every write, so that one can ask whether a clock promises too much.
-class History {
- public:
-  void write(MapReplica& replica, Random& random, std::uint64_t keys) {
-    const std::string name = key(random() % keys);
-    switch (random() % 5) {
-      case 0: replica.remove(name); break;
-      case 1:
-      case 2: replica.add(name, 1); break;
-      default: replica.write(name, "v");
-    }
-    const ActorId actor = replica.actor();
-    rows_[{actor, replica.clock().highest(actor)}] = string_row_key(name, replica.hash_keys());
-  }
-
-  // Invariant 2: what the clock covers is in the rows, itself or superseded.
-  bool clock_is_true(const MapReplica& replica) const {
-    for (const auto& [dot, row_key] : rows_) {
-      if (!replica.clock().covers(dot)) continue;
-      const auto row = replica.rows().find(row_key);
-      if (row == replica.rows().end()) return false;
-      const auto& siblings = row->second.siblings();
-      const bool live =
-          std::any_of(siblings.begin(), siblings.end(), [&](const Sibling& s) { return s.dot == dot; });
-      const auto& components = row->second.counter().components();
-      const bool counted = std::any_of(components.begin(), components.end(), [&](const Component& c) {
-        return c.created.actor == dot.actor && c.created.sequence <= dot.sequence && dot.sequence <= c.last;
-      });
-      if (!live && !counted && !row->second.context().covers(dot)) return false;
-    }
-    return true;
-  }
-
- private:
-  std::map<Dot, std::string> rows_;
-};
-
-}  // namespace
 
 TEST_CASE("a clock never covers what is not in the rows, although both sides write meanwhile") {
   int repaired = 0;
@@ -540,7 +365,7 @@ TEST_CASE("a truncated message is refused") {
   const std::string open = Exchange::initiate(a, {}, 1, true)->open(now);
   for (std::size_t keep = 0; keep < open.size(); ++keep) {
     auto responder = Exchange::respond(b, {});
-    const auto reply = responder->on_message(std::string_view(open).substr(0, keep), now);
+    const auto reply = reply_to(*responder, std::string_view(open).substr(0, keep));
     REQUIRE_FALSE(reply);
     CHECK(reply.error().code == ErrorCode::bad_input);
     CHECK(responder->outcome() == Outcome::incomplete);
@@ -554,8 +379,8 @@ TEST_CASE("a peer that always has work and never does any is refused") {
   auto initiator = Exchange::initiate(a, {}, 1, true);
   initiator->open(now);
   const std::string idle("\x02\x00\x00\xff\xff", 5);
-  REQUIRE(initiator->on_message(idle, now));
-  const auto second = initiator->on_message(idle, now);
+  REQUIRE(reply_to(*initiator, idle));
+  const auto second = reply_to(*initiator, idle);
   REQUIRE_FALSE(second);
   CHECK(second.error().code == ErrorCode::bad_input);
 }
@@ -565,7 +390,7 @@ TEST_CASE("a peer that asks for everything, over and over, is refused in the end
   for (std::uint64_t i = 0; i < 40; ++i) a.write(key(i), "v");
   auto responder = Exchange::respond(a, {});
   MapReplica b({2});
-  auto message = responder->on_message(Exchange::initiate(b, {}, 1, false)->open(now), now);
+  auto message = reply_to(*responder, Exchange::initiate(b, {}, 1, false)->open(now));
   std::string circles("\x02\x00\x10\xff\xff\x80\x80\x01", 8);  // 2^14 times the children of something.
   for (unsigned i = 0; i < 1U << 14; ++i) {
     circles += '\x04';
@@ -573,7 +398,7 @@ TEST_CASE("a peer that asks for everything, over and over, is refused in the end
     circles += static_cast<char>(i);
     circles += std::string(96, '\x01');
   }
-  for (int turn = 0; message && turn < 100; ++turn) message = responder->on_message(circles, now);
+  for (int turn = 0; message && turn < 100; ++turn) message = reply_to(*responder, circles);
   REQUIRE_FALSE(message);
   CHECK(message.error().code == ErrorCode::bad_input);
 }
@@ -584,16 +409,16 @@ TEST_CASE("messages that have no place in a session are refused") {
   a.write("k", "v");
   const std::string open = Exchange::initiate(b, {}, 1, true)->open(now);
   auto responder = Exchange::respond(a, {});
-  CHECK_FALSE(responder->on_message(std::string("\x02\x00\x01", 3), now));  // A turn before the opening.
+  CHECK_FALSE(reply_to(*responder, std::string("\x02\x00\x01", 3)));  // A turn before the opening.
   responder = Exchange::respond(a, {});
-  REQUIRE(responder->on_message(open, now));
-  if (!responder->finished()) CHECK_FALSE(responder->on_message(open, now));
-  CHECK_FALSE(responder->on_message(open, now));  // It is over.
+  REQUIRE(reply_to(*responder, open));
+  if (!responder->finished()) CHECK_FALSE(reply_to(*responder, open));
+  CHECK_FALSE(reply_to(*responder, open));  // It is over.
   auto initiator = Exchange::initiate(a, {}, 1, true);
   initiator->open(now);
-  CHECK_FALSE(initiator->on_message(open, now));
+  CHECK_FALSE(reply_to(*initiator, open));
   // Versions of a list that was not sent: flags, done | one part: root, nothing missing, no rows.
   initiator = Exchange::initiate(a, {}, 1, true);
   initiator->open(now);
-  CHECK_FALSE(initiator->on_message(std::string("\x02\x00\x41\x01\x00\x00\x00", 7), now));
+  CHECK_FALSE(reply_to(*initiator, std::string("\x02\x00\x41\x01\x00\x00\x00", 7)));
 }

@@ -14,9 +14,7 @@ namespace {
 
 // A host with a node. Its outbox is sorted into what a test looks at.
 struct Member {
-  Member(std::uint64_t id, const std::string& name, std::size_t stream_peers = 8) : host(id) {
-    NodeOptions options;
-    options.stream_peers_max = stream_peers;
+  Member(std::uint64_t id, const std::string& name, NodeOptions options = {}) : host(id) {
     options.name = options.address = name;
     node.emplace(options, *host.store, id);
   }
@@ -42,9 +40,16 @@ struct Member {
   std::vector<JobDone> jobs;
 };
 
+NodeOptions streaming_to(std::size_t peers) {
+  NodeOptions options;
+  options.stream_peers_max = peers;
+  return options;
+}
+
 // Two members and the links between them; messages arrive when a test says so.
 struct Pair {
-  explicit Pair(std::size_t stream_peers = 8) : a(1, "a", stream_peers), b(2, "b", stream_peers) {}
+  explicit Pair(const NodeOptions& options) : a(1, "a", options), b(2, "b", options) {}
+  explicit Pair(std::size_t stream_peers = 8) : Pair(streaming_to(stream_peers)) {}
 
   Now now() const { return {{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; }
   void link(LinkId id, Member& dialer, Member& other) {
@@ -62,6 +67,7 @@ struct Pair {
     CHECK(send.after <= from.host.store->synced());
     Outbox out;
     to.node->on_message(send.link, send.channel, send.message, now(), out);
+    while (to.node->has_work()) to.node->work(now(), out);
     to.node->push(now(), out);
     to.take(out);
     return true;
@@ -75,7 +81,7 @@ struct Pair {
     for (Member* member : {&a, &b}) {
       Outbox out;
       member->node->on_tick(now(), out);
-      while (member->node->has_work()) member->node->work(out);
+      while (member->node->has_work()) member->node->work(now(), out);
       member->node->push(now(), out);
       member->take(out);
     }
@@ -428,4 +434,128 @@ TEST_CASE("a row that lies under a key which is not its own is healed and forgot
     pair.b.host.commit();
     CHECK(rows.size() == 9);
   }
+}
+
+namespace {
+
+// Seconds in which both nodes work as far as their budgets let them, every 10 ms. Answers how many rows b had
+// after each of them.
+std::vector<std::uint64_t> work_for(Pair& pair, int seconds) {
+  std::vector<std::uint64_t> rows;
+  for (int hundredth = 1; hundredth <= 100 * seconds; ++hundredth) {
+    pair.time += 10ms;
+    for (auto [from, to] : {std::pair(&pair.a, &pair.b), std::pair(&pair.b, &pair.a)}) {
+      Outbox out;
+      if (hundredth % 20 == 0) from->node->on_tick(pair.now(), out);
+      while (from->node->has_work() && from->node->work_wait(pair.now()) == 0ms) {
+        from->node->work(pair.now(), out);
+      }
+      from->take(out);
+      from->host.commit();
+      for (const Send& send : std::exchange(from->sent, {})) {
+        to->node->on_message(send.link, send.channel, send.message, pair.now(), out);
+      }
+      to->take(out);
+    }
+    if (hundredth % 100 == 0) rows.push_back(pair.b.host.store->tree().total().count);
+  }
+  return rows;
+}
+
+}  // namespace
+
+TEST_CASE("a session keeps to its budget of rows, and its pauses are no silence") {
+  NodeOptions options = streaming_to(0);
+  options.exchange_rows_per_second = 100;
+  options.rows_per_step = 32;
+  options.exchange_deadline = 2s;
+  Pair pair(options);
+  for (int i = 0; i < 1000; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+  pair.link({1}, pair.a, pair.b);
+  const auto rows = work_for(pair, 25);
+  for (std::size_t second = 1; second < rows.size(); ++second) {
+    CHECK(rows[second] - rows[second - 1] <= 100 + 50 + 2);  // And what was saved up.
+  }
+  CHECK(rows[7] < 1000);
+  CHECK(rows.back() == 1000);
+  CHECK(pair.equal());
+  const NodeStatus status = pair.b.node->status(pair.now());
+  for (const ExchangeReport& report : status.last_exchanges) CHECK(report.error == "");
+}
+
+TEST_CASE("a session keeps to its budget of bytes") {
+  NodeOptions options = streaming_to(0);
+  options.exchange_bytes_per_second = 20'000;
+  Pair pair(options);
+  for (int i = 0; i < 300; ++i) pair.a.host.set("key" + std::to_string(i), std::string(1000, 'v'));
+  pair.link({1}, pair.a, pair.b);
+  const auto rows = work_for(pair, 40);
+  CHECK(rows[9] == 0);  // One message, for which 15 seconds must be saved.
+  CHECK(rows.back() == 300);
+  CHECK(pair.equal());
+}
+
+TEST_CASE("how long a session has been running can be asked") {
+  NodeOptions options = streaming_to(0);
+  options.exchange_rows_per_second = 10;
+  options.rows_per_step = 32;
+  Pair pair(options);
+  for (int i = 0; i < 1000; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+  pair.link({1}, pair.a, pair.b);
+  work_for(pair, 12);
+  const NodeStatus status = pair.b.node->status(pair.now());
+  REQUIRE(status.peers[0].exchange_duration);
+  CHECK(*status.peers[0].exchange_duration > 0s);
+  CHECK(*status.peers[0].exchange_duration < 12s);
+}
+
+TEST_CASE("sessions with several peers share the work") {
+  NodeOptions options = streaming_to(0);
+  options.rows_per_step = 32;
+  Pair pair(options);
+  Member c(3, "c", options);
+  for (int i = 0; i < 400; ++i) {
+    pair.b.host.set("b" + std::to_string(i), "v");
+    c.host.set("c" + std::to_string(i), "v");
+  }
+  pair.link({1}, pair.a, pair.b);
+  pair.link({2}, pair.a, c);
+  const auto rows_of = [&](std::size_t peer) {
+    const auto stats = pair.a.node->status(pair.now()).peers.at(peer).exchange_stats;
+    return stats ? stats->rows_received : 0;
+  };
+  std::uint64_t most_apart = 0;
+  std::uint64_t least_seen = 0;
+  for (int turn = 0; turn < 20'000 && least_seen < 300; ++turn) {
+    Outbox out;
+    if (turn % 100 == 0) {
+      pair.time += 200ms;
+      for (Member* member : {&pair.a, &pair.b, &c}) {
+        member->node->on_tick(pair.now(), out);
+        member->take(out);
+      }
+    }
+    if (pair.a.node->has_work()) pair.a.node->work(pair.now(), out);
+    pair.a.take(out);
+    pair.a.host.commit();
+    for (const Send& send : std::exchange(pair.a.sent, {})) {
+      Member& to = send.link == LinkId{1} ? pair.b : c;
+      to.node->on_message(send.link, send.channel, send.message, pair.now(), out);
+      to.take(out);
+    }
+    for (Member* member : {&pair.b, &c}) {
+      while (member->node->has_work()) member->node->work(pair.now(), out);
+      member->take(out);
+      member->host.commit();
+      for (const Send& send : std::exchange(member->sent, {})) {
+        pair.a.node->on_message(send.link, send.channel, send.message, pair.now(), out);
+      }
+      pair.a.take(out);
+    }
+    const auto [fewer, more] = std::minmax({rows_of(0), rows_of(1)});
+    least_seen = std::max(least_seen, fewer);
+    if (fewer > 0) most_apart = std::max(most_apart, more - fewer);
+  }
+  CHECK(least_seen >= 300);
+  CHECK(most_apart < 100);
 }

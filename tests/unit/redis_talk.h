@@ -35,7 +35,7 @@ struct Door {
   // Until the node has nothing left to do.
   void work() {
     Outbox out;
-    while (node.has_work()) node.work(out);
+    while (node.has_work()) node.work(now, out);
     for (const Output& output : out) take(output);
   }
 

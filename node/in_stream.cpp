@@ -1,0 +1,87 @@
+#include "node/in_stream.h"
+
+namespace knit {
+
+namespace {
+
+constexpr std::size_t waiting_bytes_max = 16 << 20;  // Beyond the batch that reaches it. Credit is far less.
+
+Result<void> take_item(Store& store, const StreamPayload::Item& item, WallTime now,
+                       InStream::Counts& counts) {
+  if (item.body.empty()) return store.note_streamed(item.row_key, item.dot);
+  const auto changed = store.merge_streamed(item.row_key, item.body, item.dot, now);
+  if (!changed) return tl::unexpected(changed.error());
+  counts.changed += *changed ? 1 : 0;
+  return {};
+}
+
+}  // namespace
+
+Result<void> InStream::receive(const StreamBatch& batch) {
+  if (waiting_bytes_ > waiting_bytes_max)
+    return fail(ErrorCode::bad_input, "a peer streams more than it has credit for");
+  auto incoming = std::make_unique<Incoming>();
+  incoming->epoch = batch.epoch;
+  incoming->number = batch.number;
+  incoming->bytes = batch.payload;
+  auto payload = decode_stream_payload(incoming->bytes);
+  if (!payload) return tl::unexpected(payload.error());
+  incoming->payload = std::move(*payload);
+  waiting_bytes_ += incoming->bytes.size();
+  waiting_.push_back(std::move(incoming));
+  return {};
+}
+
+void InStream::clear() { *this = {}; }
+
+// In an epoch that was not refused, from its first batch on, without a gap.
+bool InStream::expects(const Incoming& batch) const {
+  if (batch.epoch <= refused_epoch_ || batch.epoch < epoch_) return false;
+  return batch.number == (batch.epoch == epoch_ ? number_ + 1 : 1);
+}
+
+Result<std::optional<InStream::Done>> InStream::step(Store& store, std::size_t& items, WallTime now,
+                                                     Counts& counts) {
+  Incoming& batch = *waiting_.front();
+  Done done{batch.epoch, batch.number, false, "it is not the next one", batch.bytes.size()};
+  if (expects(batch)) {
+    const Result<void> taken = take(store, batch, items, now, counts);
+    if (taken && batch.next < batch.payload.items.size()) return std::nullopt;
+    if (!taken && taken.error().code == ErrorCode::bad_input) return tl::unexpected(taken.error());
+    done.accepted = taken.has_value();
+    done.why_not = taken ? "" : taken.error().message;
+  }
+  if (done.accepted) {
+    epoch_ = batch.epoch;
+    number_ = batch.number;
+  } else {
+    refused_epoch_ = std::max(refused_epoch_, batch.epoch);
+  }
+  waiting_bytes_ -= batch.bytes.size();
+  waiting_.pop_front();
+  return done;
+}
+
+Result<void> InStream::take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts) {
+  const StreamPayload& payload = batch.payload;
+  if (payload.clear && batch.next == 0) {
+    if (auto merged = store.merge_clear(*payload.clear, now); !merged) return merged;
+  }
+  for (; batch.next < payload.items.size() && items > 0; ++batch.next, --items) {
+    StreamPayload::Item item = payload.items[batch.next];
+    if (!item.body.empty()) ++counts.rows;
+    // What is covered is here. But a later item of the same row may be in the row that this one brings.
+    if (store.clock().covers(item.dot)) {
+      if (!item.body.empty()) batch.left_out[item.row_key] = item.body;
+      continue;
+    }
+    const auto earlier = batch.left_out.find(item.row_key);
+    if (item.body.empty() && earlier != batch.left_out.end()) item.body = earlier->second;
+    if (auto taken = take_item(store, item, now, counts); !taken) return taken;
+  }
+  if (batch.next < payload.items.size()) return {};
+  if (items > 0) --items;
+  return store.cover_streamed(payload.covered);
+}
+
+}  // namespace knit

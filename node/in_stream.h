@@ -1,0 +1,64 @@
+// What a peer streams to this node, taken a few rows at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "node/stream_payload.h"
+#include "node/wire.h"
+#include "store/store.h"
+
+namespace knit {
+
+// One thread. Batches are taken in order; when one cannot be, nothing more of its epoch is.
+class InStream {
+ public:
+  // bad_input: it cannot be understood, or the peer sends more than it has credit for.
+  Result<void> receive(const StreamBatch& batch);
+  bool busy() const { return !waiting_.empty(); }
+  void clear();  // The link is gone.
+
+  // The end of a batch, to be told to the peer.
+  struct Done {
+    std::uint64_t epoch{};
+    std::uint64_t number{};
+    bool accepted{};
+    std::string why_not;
+    std::size_t bytes{};
+  };
+  struct Counts {
+    std::uint64_t rows{};
+    std::uint64_t changed{};
+  };
+  // Takes up to `items`, and lowers it by what was taken. Empty: the first batch is not through yet.
+  // bad_input: it holds what no peer may send. Requires: busy().
+  Result<std::optional<Done>> step(Store& store, std::size_t& items, WallTime now, Counts& counts);
+
+ private:
+  struct Incoming {
+    std::uint64_t epoch{};
+    std::uint64_t number{};
+    std::string bytes;
+    StreamPayload payload;  // Views into `bytes`.
+    std::size_t next = 0;   // The first item that was not taken.
+    std::map<std::string_view, std::string_view> left_out;  // Rows that came with a dot that was here already.
+  };
+  Result<void> take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts);
+  bool expects(const Incoming& batch) const;
+
+  std::deque<std::unique_ptr<Incoming>> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  std::uint64_t epoch_ = 0;          // Of the last batch that was taken,
+  std::uint64_t number_ = 0;         // and which one that was.
+  std::uint64_t refused_epoch_ = 0;  // Of this epoch, and of earlier ones, nothing is taken.
+};
+
+}  // namespace knit
