@@ -38,6 +38,7 @@ enum class Fault : std::uint8_t {
   clear_not_passed_on,
   cleared_forgotten_at_once,
   absence_deletes,
+  trim_unnoticed,
 };
 
 #ifdef KNIT_PLANT_FAULTS

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/fault.h"
+
 namespace knit {
 
 namespace {
@@ -102,7 +104,11 @@ bool OutStream::worth_compressing(std::size_t bytes) {
 
 void OutStream::read(ActorId actor, Reading& reading, const Store& store, StreamPayloadWriter& out,
                      InFlight& flight) {
-  if (reading.at == reading.to) reading.to = store.clock().base(actor);
+  // The log does not hold any more what was to be read, or its rows were lost: that is left to an exchange.
+  const std::uint64_t complete_from = store.log().complete_from(actor);
+  if (reading.at < complete_from && !planted(Fault::trim_unnoticed))
+    reading = {complete_from, complete_from, complete_from, false, {}};
+  if (reading.at == reading.to) reading.to = std::max(reading.at, store.clock().base(actor));
   out.begin_part(actor);
   Look look = Look::go_on;
   const auto visited =

@@ -260,6 +260,7 @@ class Store final : public Replica {
   void put_journaled_meta(std::string_view name, std::string_view value);
   bool has_room_for(std::uint64_t reserve) const;
   void found_damage(std::string_view row_key) const;
+  void note_lost_rows() const;
 
   Result<void> build_step(std::size_t rows);
   Result<void> sweep_step(std::size_t rows);
@@ -284,7 +285,7 @@ class Store final : public Replica {
   std::string record_;  // The row being written; a member to keep its memory.
   Clock clock_at_start_;
   HybridClock hybrid_clock_;
-  LogExtent log_;
+  mutable LogExtent log_;
   // Actors of whom a dot in the rows was not gained for want of room, since their dots were covered last.
   std::set<ActorId> ungained_;
   Clock clear_;

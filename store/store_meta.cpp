@@ -262,7 +262,7 @@ Result<void> Store::replay_clock(const JournalRecord& record) {
 Result<void> Store::replay_row(const JournalRecord& record) {
   const auto shown = [&](std::string_view bytes) {
     const auto row = decode_record(record.row_key, bytes);
-    lost_rows_ = lost_rows_ || !row;
+    if (!row) note_lost_rows();
     return row ? row->shown_until : shows_nothing;
   };
   const auto before = pending_.get(Table::rows, record.row_key);

@@ -9,6 +9,7 @@ WorldOptions options_of(std::uint64_t seed) {
   options.keys = seed % 5 == 0 ? 60 : 12;
   options.commit_chance = seed % 7 < 3 ? 0.01 : 0.2;
   options.counters = seed % 3;  // Without them, clients clear.
+  if (seed % 4 != 0) options.log = {std::uint64_t{200} << (seed % 11), Millis(500 << (seed % 8))};
   if (options.counters == 1) options.count_chance = 0.6;
   options.rot = options.counters == 2;  // What rot takes away cannot be counted exactly.
   return options;

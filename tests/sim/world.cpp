@@ -71,6 +71,7 @@ void World::boot(std::size_t index) {
   options.cluster = cluster_;
   options.fresh = {{random_()}, {random_()}};
   options.disk_reserve_bytes = 1;
+  options.log = options_.log;
   options.clock_max_ahead = clock_max_ahead;
   auto store = Store::open(host.disk, host.journal, options);
   if (!store) {

@@ -30,6 +30,7 @@ struct WorldOptions {
   std::size_t keys = 12;
   std::size_t counters = 3;
   bool rot = true;             // Of journals. Not with clears: without its clear a row cannot be judged.
+  LogExtent::Bounds log{4000, Millis(86'400'000)};  // So small that it is trimmed all the time.
   double count_chance = 0.2;   // That a client's write is an increment of one of these.
   double commit_chance = 0.2;  // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
