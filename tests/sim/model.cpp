@@ -65,7 +65,7 @@ void Model::doubt(std::size_t host, JournalPosition position) {
 
 bool Model::cleared(Dot dot, const Store& store) const {
   return std::any_of(writes_.begin(), writes_.end(), [&](const Write& w) {
-    return w.is_clear && w.cleared.covers(dot) && (!w.doubtful || store.clear().covers(w.cleared));
+    return w.is_clear && w.cleared.covers(dot) && (!is_doubtful(w) || store.clear().covers(w.cleared));
   });
 }
 
@@ -83,7 +83,7 @@ Model::Shown Model::expected(const std::string& key, const Shown& shown, const S
   Shown expected;
   for (auto w = writes_.rbegin(); w != writes_.rend(); ++w) {
     if (w->is_clear || w->key != key) continue;
-    if (w->doubtful && !shown.contains(w->dot) && !superseded.covers(w->dot)) continue;
+    if (is_doubtful(*w) && !shown.contains(w->dot) && !superseded.covers(w->dot)) continue;
     for (const Dot dot : w->superseded) superseded.add(dot);
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }
@@ -112,7 +112,7 @@ std::optional<std::string> Model::miscount(Store& store, WallTime now) const {
     if (possible.empty()) possible.insert(std::nullopt);  // Of nothing.
     std::set<std::optional<std::int64_t>> grown;
     for (const auto& sum : possible) grown.insert(sum.value_or(0) + a.amount);
-    if (a.doubtful) grown.merge(possible);
+    if (is_doubtful(a)) grown.merge(possible);
     possible = std::move(grown);
   }
   const auto text_of_sum = [](std::optional<std::int64_t> sum) {

@@ -50,6 +50,9 @@ class Model {
   // The host's record of this position rotted.
   void doubt(std::size_t host, JournalPosition position);
 
+  // This host is gone for now, and with it the writes that nobody else has.
+  void miss(std::optional<std::size_t> host) { missed_ = host; }
+
   // What clients saw that can never be: a dot that names two writes, a write that was shown and then lost.
   const std::optional<std::string>& contradiction() const { return contradiction_; }
   // Empty if the rows of `store` are just what the writes demand, which all nodes have seen by now.
@@ -65,6 +68,7 @@ class Model {
  private:
   using Shown = std::map<Dot, Stamp>;
 
+  bool is_doubtful(const auto& change) const { return change.doubtful || change.host == missed_; }
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
   bool cleared(Dot dot, const Store& store) const;
@@ -76,6 +80,7 @@ class Model {
   std::vector<Addition> additions_;
   std::set<Dot> dots_;  // Of them all.
   std::set<Dot> told_;
+  std::optional<std::size_t> missed_;
   std::optional<std::string> contradiction_;
 };
 

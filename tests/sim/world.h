@@ -24,13 +24,18 @@ namespace knit::sim {
 
 constexpr Millis clock_max_ahead{500};
 
+inline std::string address_of(std::size_t host) { return "host" + std::to_string(host); }
+
 struct WorldOptions {
   std::uint64_t seed{};
   std::size_t hosts = 3;
   std::size_t keys = 12;
   std::size_t counters = 3;
   bool rot = true;             // Of journals. Not with clears: without its clear a row cannot be judged.
-  LogExtent::Bounds log{4000, Millis(86'400'000)};  // So small that it is trimmed all the time.
+  Millis exchange_interval{15'000};
+  LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
+  bool narrow_streams = false;  // Batches of few rows, and credit for few batches.
+  bool loses_host = false;      // One comes back only when the others have agreed without it.
   double count_chance = 0.2;   // That a client's write is an increment of one of these.
   double commit_chance = 0.2;  // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
@@ -69,6 +74,7 @@ class World {
     std::deque<Send> held;      // Until their position is synced;
     std::vector<Reply> replies;  // these too.
     std::set<std::string> scarred;  // Keys whose rows were damaged.
+    Clock promised;                 // What others were told to be durable here, when it crashed.
     bool rotten = false;            // A record of the journal was.
     std::uint64_t boot{};   // Events of an earlier boot are stale.
     bool up() const { return node != nullptr; }
@@ -125,7 +131,12 @@ class World {
   void scar(std::size_t host);
   std::optional<std::size_t> holder_of(std::size_t host, const std::string& key, std::string_view record);
   void inspect();
+  void note_promises(std::size_t host);
   void heal();
+  void lose_host();
+  std::optional<std::string> stream_only();
+  std::optional<std::string> lose_rows();
+  std::uint64_t rows_exchanged();
   bool converged();
   std::optional<std::string> converge(const char* when);
   std::optional<std::string> disagreement();
@@ -140,11 +151,13 @@ class World {
   std::vector<std::unique_ptr<Host>> hosts_;
   std::map<LinkId, VirtualLink> links_;
   std::set<std::pair<std::size_t, std::size_t>> cut_;  // Directions in which everything vanishes.
+  std::set<std::size_t> slow_;                         // Hosts that everything takes long to reach.
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   Millis time_{1000};
   std::uint64_t order_ = 0;
   std::uint64_t next_link_ = 1;
   bool faults_ = true;
+  std::optional<std::size_t> lost_;  // A host that stays down.
   Model model_;
   std::uint64_t trace_ = 1;
   std::uint64_t exchanges_ = 0;

@@ -11,7 +11,7 @@ void World::fault() {
   if (!faults_) return;
   const std::size_t a = random(hosts_.size());
   const std::size_t b = random(hosts_.size());
-  switch (random(6)) {
+  switch (random(7)) {
     case 0: crash_and_boot(a); break;
     case 1: cut_.insert({a, b}); break;
     case 2:
@@ -25,6 +25,9 @@ void World::fault() {
       if (!links_.empty())
         break_link(std::next(links_.begin(), static_cast<std::ptrdiff_t>(random(links_.size())))->first);
       break;
+    case 5:
+      if (!slow_.erase(a)) slow_.insert(a);
+      break;
     default: hosts_[a]->disk.full = chance(0.5);
   }
   at(Millis(50 + random(1500)), [this] { fault(); });
@@ -33,9 +36,9 @@ void World::fault() {
 void World::crash_and_boot(std::size_t index) {
   crash(index);
   if (options_.rot && chance(0.8)) rot(index);
-  for (int i = 0; i < 6 && chance(0.7); ++i) scar(index);
+  for (int i = 0; i < 6 && !options_.loses_host && chance(0.7); ++i) scar(index);
   at(Millis(50 + random(chance(0.5) ? 300 : 4000)), [this, index] {
-    if (!hosts_[index]->up()) boot(index);
+    if (!hosts_[index]->up() && index != lost_) boot(index);
   });
 }
 
@@ -45,6 +48,7 @@ void World::rot(std::size_t index) {
   const auto position = host.journal.damage(random_());
   if (!position || *position <= host.disk.durable()) return;
   host.rotten = true;
+  host.promised = {};
   model_.doubt(index, *position);
 }
 
