@@ -222,7 +222,9 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   dirty_ = true;
   if (!record.meta_name.empty()) pending_.put(Table::meta, record.meta_name, record.meta_value);
   if (record.logged) {
-    for (const Dot dot : record.dots) put_log(dot, record.row_key);
+    for (const Dot dot : record.dots) {
+      if (clock_.covers(dot)) put_log(dot, record.row_key);
+    }
   }
   if (record.meta_name == clear_name) {
     cleared_at_ = position_;
@@ -236,10 +238,11 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   return record.row_key.empty() || record.row_unchanged ? Result<void>{} : replay_row(record);
 }
 
-// A clock that was joined behind a missing record may cover what that record held: such a clock takes
-// away what it disowns, and gives nothing.
+// What a record says of rows that others hold is not believed behind one that is missing: it may have held
+// them. A clock of an exchange or a stream gives nothing then, and takes away what it disowns.
 Result<void> Store::replay_clock(const JournalRecord& record) {
-  for (const Dot dot : record.dots) {
+  const bool trusted = !replay_gap_ || planted(Fault::joins_after_gap);
+  for (const Dot dot : record.row_unchanged && !trusted ? std::span<const Dot>{} : record.dots) {
     if (planted(Fault::dots_forgotten_by_replay)) continue;
     const std::uint64_t first = planted(Fault::gap_swallowed) ? 1 : dot.sequence;
     for (std::uint64_t sequence = first; sequence <= dot.sequence; ++sequence)
@@ -249,7 +252,6 @@ Result<void> Store::replay_clock(const JournalRecord& record) {
   ByteReader in(record.clock);
   const Clock joined = Clock::decode(in);
   if (!in.done()) return is_damaged("journal");
-  const bool trusted = !replay_gap_ || planted(Fault::joins_after_gap);
   if (record.clock_change == ClockChange::replaced) {
     const Clock before = clock_;
     for (const auto& [actor, entry] : before.entries()) clock_.truncate(actor, joined.highest(actor));

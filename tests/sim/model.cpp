@@ -77,13 +77,13 @@ std::set<std::string> Model::keys() const {
   return keys;
 }
 
-// Newest first: a doubtful write lasted if it is shown, or if one that lasted has superseded it.
-Model::Shown Model::expected(const std::string& key, const Shown& shown, const Store& store) const {
+// Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
+Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
   VersionVector superseded;  // As contexts are: with a write go the earlier ones of its actor.
   Shown expected;
   for (auto w = writes_.rbegin(); w != writes_.rend(); ++w) {
     if (w->is_clear || w->key != key) continue;
-    if (is_doubtful(*w) && !shown.contains(w->dot) && !superseded.covers(w->dot)) continue;
+    if (is_doubtful(*w) && !superseded.covers(w->dot) && !is_in(*w, row, store.clear())) continue;
     for (const Dot dot : w->superseded) superseded.add(dot);
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }
@@ -98,7 +98,7 @@ std::optional<std::string> Model::difference(Store& store) const {
     for (const Sibling& s : row->row.siblings()) {
       if (s.content != Content::cleared) shown[s.dot] = s.stamp;
     }
-    const Shown wanted = expected(key, shown, store);
+    const Shown wanted = expected(key, row->row, store);
     if (shown != wanted)
       return "key " + key + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
   }

@@ -74,7 +74,7 @@ class Model {
   bool cleared(Dot dot, const Store& store) const;
   bool is_in(const Write& write, const RegisterRow& row, const Clock& clear) const;
   std::set<std::string> keys() const;
-  Shown expected(const std::string& key, const Shown& shown, const Store& store) const;
+  Shown expected(const std::string& key, const RegisterRow& row, const Store& store) const;
 
   std::vector<Write> writes_;  // In the order in which they were made.
   std::vector<Addition> additions_;

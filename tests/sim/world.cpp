@@ -90,7 +90,7 @@ void World::boot(std::size_t index) {
     node.stream.window_bytes_max = 4000;
     node.stream.items_per_turn = 2;
   }
-  node.exchange_deadline = Millis(3000);
+  node.exchange_deadline = options_.exchange_deadline;
   node.rows_per_step = 3;
   host.node = std::make_unique<Node>(node, *host.store, random_());
   host.keyspace = std::make_unique<Keyspace>(*host.store);

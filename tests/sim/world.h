@@ -33,6 +33,7 @@ struct WorldOptions {
   std::size_t counters = 3;
   bool rot = true;             // Of journals. Not with clears: without its clear a row cannot be judged.
   Millis exchange_interval{15'000};
+  Millis exchange_deadline{3000};
   LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
   bool narrow_streams = false;  // Batches of few rows, and credit for few batches.
   bool loses_host = false;      // One comes back only when the others have agreed without it.

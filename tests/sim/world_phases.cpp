@@ -56,6 +56,7 @@ std::uint64_t World::rows_exchanged() {
 std::optional<std::string> World::stream_only() {
   const bool log_suffices = options_.log.bytes_max >= 8000 && options_.log.age_max > 2 * streamed_within;
   if (violation_ || !log_suffices || options_.exchange_interval < options_.converge_within) return violation_;
+  run_until(time_ + options_.exchange_deadline);  // Sessions end.
   const std::uint64_t before = rows_exchanged();
   for (int i = 0; i < streamed_writes; ++i) {
     for (std::size_t host = 0; host < hosts_.size(); ++host) {
