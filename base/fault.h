@@ -38,7 +38,18 @@ enum class Fault : std::uint8_t {
   clear_not_passed_on,
   cleared_forgotten_at_once,
   absence_deletes,
+  log_kept_by_trim,
+  log_kept_by_join,
   trim_unnoticed,
+  unreadable_delivered,
+  covered_before_replacement,
+  left_out_row_counted,
+  acknowledged_before_sync,
+  credit_never_returned,
+  position_kept_without_link,
+  streamed_not_logged,
+  clear_not_streamed,
+  relay_refused,
 };
 
 #ifdef KNIT_PLANT_FAULTS

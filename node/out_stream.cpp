@@ -49,7 +49,7 @@ void OutStream::begin(ActorId actor, const Store& store) {
 }
 
 void OutStream::stop() {
-  actors_.clear();
+  if (!planted(Fault::position_kept_without_link)) actors_.clear();
   in_flight_.clear();
   in_flight_bytes_ = 0;
   clears_sent_.reset();
@@ -76,7 +76,7 @@ OutStream::Batch OutStream::next(const Store& store, Millis now) {
   entries_left_ = options_.entries_per_batch;
   if (clears_sent_ != store.clears()) {
     clears_sent_ = store.clears();
-    if (!store.clear().empty()) out.set_clear(store.clear());
+    if (!store.clear().empty() && !planted(Fault::clear_not_streamed)) out.set_clear(store.clear());
   }
   for (auto& [actor, reading] : actors_) {
     if (store.clock().base(actor) > reading.at) read(actor, reading, store, out, flight);
@@ -141,10 +141,12 @@ OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& r
       return last > dot.sequence && last <= reading.to;
     }();
     reading.has_holes = reading.has_holes || cleared || replaced;
+    if (replaced && planted(Fault::covered_before_replacement))
+      out.cover(dot.actor, {dot.sequence, dot.sequence});
     if (cleared || replaced) return Look::go_on;
     if (!found) {
       reading.has_holes = true;
-      reading.withheld.push_back(dot.sequence);
+      if (!planted(Fault::unreadable_delivered)) reading.withheld.push_back(dot.sequence);
       return Look::go_on;
     }
     body = *found;
@@ -170,7 +172,7 @@ std::optional<OutStream::Acked> OutStream::on_ack(std::uint64_t epoch, std::uint
   if (epoch != epoch_ || in_flight_.empty() || in_flight_.front().number != number) return std::nullopt;
   const InFlight& flight = in_flight_.front();
   for (const auto& [actor, range] : flight.gains) peer_clock_.add(actor, range);
-  in_flight_bytes_ -= flight.bytes;
+  if (!planted(Fault::credit_never_returned)) in_flight_bytes_ -= flight.bytes;
   adapt(now - flight.built, now);
   const Acked acked{flight.rows, flight.built};
   in_flight_.pop_front();

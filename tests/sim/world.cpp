@@ -147,7 +147,7 @@ void World::plan_work(std::size_t index) {
   Host& host = *hosts_[index];
   if (host.working || !host.node->has_work()) return;
   host.working = true;
-  on_host(index, Millis(random(8)), [this, index] {
+  on_host(index, Millis(random(faults_ && chance(0.1) ? 1500 : 8)), [this, index] {
     Host& worker = *hosts_[index];
     worker.working = false;
     Outbox out;
@@ -210,7 +210,8 @@ void World::settle(std::size_t index, Outbox& out) {
   }
   if (!host.syncing && !host.undo_waits && host.journal.waiting()) {
     host.syncing = true;
-    on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 500 : 10)),
+    const bool slow = faults_ && (slow_.contains(index) || chance(0.05));
+    on_host(index, Millis(1 + random(slow ? 500 : 10)),
             [this, index, position = host.store->applied()] { sync_done(index, position); });
   }
   if (!host.disk.writing() && !host.undo_waits && chance(options_.commit_chance) && host.store->start_commit()) {

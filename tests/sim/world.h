@@ -128,6 +128,7 @@ class World {
   // Faults: world_faults.cpp.
   void fault();
   void crash_and_boot(std::size_t host);
+  void cut_off(std::size_t host);
   void rot(std::size_t host);
   void scar(std::size_t host);
   std::optional<std::size_t> holder_of(std::size_t host, const std::string& key, std::string_view record);
@@ -143,6 +144,7 @@ class World {
   std::optional<std::string> disagreement();
   void check_clock(std::size_t host);
   void check_tree(std::size_t host);
+  Store::Verification scrub(std::size_t host);
 
   WorldOptions options_;
   std::mt19937_64 random_;
@@ -152,7 +154,7 @@ class World {
   std::vector<std::unique_ptr<Host>> hosts_;
   std::map<LinkId, VirtualLink> links_;
   std::set<std::pair<std::size_t, std::size_t>> cut_;  // Directions in which everything vanishes.
-  std::set<std::size_t> slow_;                         // Hosts that everything takes long to reach.
+  std::set<std::size_t> slow_;  // Hosts whose disk is slow, and that everything takes long to reach.
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   Millis time_{1000};
   std::uint64_t order_ = 0;

@@ -11,15 +11,10 @@ void World::fault() {
   if (!faults_) return;
   const std::size_t a = random(hosts_.size());
   const std::size_t b = random(hosts_.size());
-  switch (random(7)) {
+  switch (random(8)) {
     case 0: crash_and_boot(a); break;
     case 1: cut_.insert({a, b}); break;
-    case 2:
-      for (std::size_t other = 0; other < hosts_.size(); ++other) {
-        cut_.insert({a, other});
-        cut_.insert({other, a});
-      }
-      break;
+    case 2: cut_off(a); break;
     case 3: cut_.clear(); break;
     case 4:
       if (!links_.empty())
@@ -27,6 +22,9 @@ void World::fault() {
       break;
     case 5:
       if (!slow_.erase(a)) slow_.insert(a);
+      break;
+    case 6:
+      if (!options_.loses_host) scar(a);
       break;
     default: hosts_[a]->disk.full = chance(0.5);
   }
@@ -63,9 +61,14 @@ void World::scar(std::size_t index) {
   if (!holder) return;
   VirtualDisk::damage(row->second, random_());
   host.scarred.insert(key);
-  if (chance(0.5)) return;
-  cut_.insert({index, *holder});  // So that it hears first from those who know less.
-  cut_.insert({*holder, index});
+  if (chance(0.5)) cut_off(*holder);  // So that it hears first from those who know less.
+}
+
+void World::cut_off(std::size_t index) {
+  for (std::size_t other = 0; other < hosts_.size(); ++other) {
+    cut_.insert({index, other});
+    cut_.insert({other, index});
+  }
 }
 
 // Another host that has all that this row of host `index` holds, on its disk.

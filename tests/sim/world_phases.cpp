@@ -42,6 +42,7 @@ void World::heal() {
   slow_.clear();
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     hosts_[i]->disk.full = false;
+    if (hosts_[i]->up()) scrub(i);
     if (!hosts_[i]->up() && i != lost_) boot(i);
   }
 }
@@ -138,19 +139,24 @@ void World::check_clock(std::size_t index) {
     violation_ = address_of(index) + ": " + *wrong;
 }
 
+// Looks at all rows, and finds those that were damaged.
+Store::Verification World::scrub(std::size_t index) {
+  Store::Verification verification;
+  while (verification.next && hosts_[index]->store->verify_step(verification, 1000)) {
+  }
+  return verification;
+}
+
 // Invariant 3, at any moment.
 void World::check_tree(std::size_t index) {
   Host& host = *hosts_[index];
   if (!host.store->tree().complete()) return;
+  const Store::Verification verified = scrub(index);
+  if (verified.wrong_leaves + verified.damaged_rows == 0) return;
   if (!host.scarred.empty() && host.store->has_work()) return;  // It is about to be built anew.
-  Store::Verification verification;
-  while (verification.next) {
-    if (!host.store->verify_step(verification, 1000)) return;
-  }
-  if (verification.wrong_leaves > 0 || (verification.damaged_rows > 0 && host.scarred.empty())) {
-    violation_ = address_of(index) + ": " + std::to_string(verification.wrong_leaves) + " leaves and " +
-                 std::to_string(verification.damaged_rows) + " rows are wrong";
-  }
+  if (!host.scarred.empty() && verified.wrong_leaves == 0) return;
+  violation_ = address_of(index) + ": " + std::to_string(verified.wrong_leaves) + " leaves and " +
+               std::to_string(verified.damaged_rows) + " rows are wrong";
 }
 
 }  // namespace knit::sim
