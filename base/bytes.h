@@ -83,15 +83,15 @@ class ByteReader {
       fail();
       return 0;
     }
-    const T value = load<T>(rest_.data(), std::make_index_sequence<sizeof(T)>());
+    const T value = load<T>(&rest_.front(), std::make_index_sequence<sizeof(T)>());
     rest_.remove_prefix(sizeof(T));
     return value;
   }
   // Without a loop: compilers see one load and a byte swap in it.
-  template <class T, std::size_t... i>
-  static T load(const char* bytes, std::index_sequence<i...>) {
+  template <class T, std::size_t... I>
+  static T load(const char* bytes, std::index_sequence<I...>) {
     return static_cast<T>(
-        (... | static_cast<T>(T{static_cast<unsigned char>(bytes[i])} << (8 * (sizeof(T) - 1 - i)))));
+        (... | static_cast<T>(T{static_cast<unsigned char>(bytes[I])} << (8 * (sizeof(T) - 1 - I)))));
   }
   std::uint64_t long_varint();
 

@@ -8,9 +8,11 @@ namespace {
 
 constexpr std::size_t waiting_bytes_max = 16 << 20;  // Beyond the batch that reaches it. Credit is far less.
 
+// Also when the dot is covered: later items may be in the row that this one brings.
 Result<void> take_item(Store& store, const StreamPayload::Item& item, WallTime now,
                        InStream::Counts& counts) {
   if (item.body.empty()) return store.note_streamed(item.row_key, item.dot);
+  ++counts.rows;
   const auto changed = store.merge_streamed(item.row_key, item.body, item.dot, now);
   if (!changed) return tl::unexpected(changed.error());
   counts.changed += *changed ? 1 : 0;

@@ -84,9 +84,9 @@ OutStream::Batch OutStream::next(const Store& store, Millis now) {
   }
   if (out.empty()) return batch;
   batch.number = flight.number = ++last_number_;
-  batch.payload = out.finish(worth_compressing(out.bytes()));
-  if (out.bytes() >= compressed_bytes_min && batch.payload.size() > out.bytes() / 4 * 3)
-    batches_to_plain_ = plain_batches;
+  const bool compressed = worth_compressing(out.bytes());
+  batch.payload = out.finish(compressed);
+  if (compressed && batch.payload.size() > out.bytes() / 4 * 3) batches_to_plain_ = plain_batches;
   batch.rows = flight.rows = out.rows();
   flight.bytes = out.bytes() + batch.payload.size();
   flight.built = last_built_ = now;
@@ -98,8 +98,9 @@ OutStream::Batch OutStream::next(const Store& store, Millis now) {
 // A peer or a way to it that does not keep up leaves time to compress.
 bool OutStream::worth_compressing(std::size_t bytes) {
   if (bytes < compressed_bytes_min || in_flight_bytes_ < window_ / 2) return false;
-  if (batches_to_plain_ > 0) --batches_to_plain_;
-  return batches_to_plain_ == 0;
+  if (batches_to_plain_ == 0) return true;
+  --batches_to_plain_;
+  return false;
 }
 
 void OutStream::read(ActorId actor, Reading& reading, const Store& store, StreamPayloadWriter& out,
@@ -117,7 +118,7 @@ void OutStream::read(ActorId actor, Reading& reading, const Store& store, Stream
         look = look_at({actor, sequence}, row_key, reading, store, out, flight);
         return look == Look::go_on;
       });
-  if (look == Look::hopeless) reading = {reading.to, reading.to, reading.to, false, {}};
+  if (!visited || look == Look::hopeless) reading = {reading.to, reading.to, reading.to, false, {}};
   if (!visited || look != Look::go_on) return;
   reading.has_holes = reading.has_holes || reading.at < reading.to;
   reading.at = reading.to;

@@ -165,17 +165,17 @@ std::optional<std::string> misfit_word(std::string_view kind, std::string_view v
 
 std::span<const PlainParameter> plain_parameters() { return table; }
 
-std::optional<std::uint64_t> parse_memory(std::string_view text) {
+std::optional<std::uint64_t> parse_memory(std::string_view amount) {
   constexpr std::pair<std::string_view, std::uint64_t> units[] = {
       {"", 1},          {"b", 1},        {"k", 1000},          {"kb", 1 << 10},
       {"m", 1'000'000}, {"mb", 1 << 20}, {"g", 1'000'000'000}, {"gb", 1 << 30}};
-  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  const auto number = parse_unsigned(text.substr(0, digits));
-  if (!number) return std::nullopt;
+  const std::size_t digits = std::min(amount.find_first_not_of("0123456789"), amount.size());
+  const auto count = parse_unsigned(amount.substr(0, digits));
+  if (!count) return std::nullopt;
   for (const auto& [unit, bytes] : units) {
-    if (!equal_ignoring_case(unit, text.substr(digits))) continue;
+    if (!equal_ignoring_case(unit, amount.substr(digits))) continue;
     std::uint64_t product = 0;
-    if (__builtin_mul_overflow(*number, bytes, &product)) return std::nullopt;
+    if (__builtin_mul_overflow(*count, bytes, &product)) return std::nullopt;
     return product;
   }
   return std::nullopt;

@@ -24,8 +24,9 @@ def arguments():
     parser.add_argument("--gets", type=int, default=2000, help="a second, at the receiver")
     parser.add_argument("--baseline", type=float, default=10, help="seconds of GETs before the return")
     parser.add_argument("--batches", type=int, nargs="*", default=[100, 1000], help="rows merged at once")
-    parser.add_argument("--hints-bytes", default="256KiB", help="hints.max_bytes where the log is to be trimmed")
+    parser.add_argument("--hints-bytes", default="1MiB", help="hints.max_bytes where the log is to be trimmed")
     parser.add_argument("--runs", type=int, default=1, help="of each trial")
+    parser.add_argument("--only", choices=("applied", "hints", "gets", "trimmed"))
     return parser.parse_args()
 
 
@@ -119,16 +120,23 @@ def measure_gets(cluster, options, count):
 
 def main():
     options = arguments()
-    measure_merging(options)
+    chosen = {options.only} if options.only else {"applied", "hints", "gets", "trimmed"}
+    if "applied" in chosen:
+        measure_merging(options)
+    if chosen == {"applied"}:
+        return
     with Fleet("alpha", "beta", directory=options.directory) as cluster:
         cluster.begin(options.rows, options.size)
         for _ in range(options.runs):
-            for count in options.overwritten:
-                measure_stopped(cluster, options, count, "hints", GOALS.get(count))
-            measure_gets(cluster, options, max(options.overwritten))
-        set_hints_bytes(cluster, options.hints_bytes)
-        for _ in range(options.runs):
-            measure_stopped(cluster, options, max(options.overwritten), "trimmed", TRIMMED_GOAL)
+            if "hints" in chosen:
+                for count in options.overwritten:
+                    measure_stopped(cluster, options, count, "hints", GOALS.get(count))
+            if "gets" in chosen:
+                measure_gets(cluster, options, max(options.overwritten))
+        if "trimmed" in chosen:
+            set_hints_bytes(cluster, options.hints_bytes)
+            for _ in range(options.runs):
+                measure_stopped(cluster, options, max(options.overwritten), "trimmed", TRIMMED_GOAL)
 
 
 main()

@@ -83,7 +83,7 @@ class Receiver {
 
   void merge(std::span<const Received> batch) {
     for (const Received& row : batch)
-      check(store_.merge_row(row.row_key, row.body, now).value_or(false), "each row is news");
+      check(store_.merge_streamed(row.row_key, row.body, row.dot, now).value_or(false), "each row is news");
     end_turn();
   }
   bool durable() const { return store_.synced() >= store_.applied(); }

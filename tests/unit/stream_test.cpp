@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
-#include "node/node.h"
+#include "node/in_stream.h"
 #include "node/out_stream.h"
 #include "node/stream_payload.h"
 #include "unit/host.h"
@@ -18,7 +18,6 @@ void take(Host& host, std::string_view bytes) {
   REQUIRE(payload);
   if (payload->clear) REQUIRE(host.store->merge_clear(*payload->clear, test::now));
   for (const auto& item : payload->items) {
-    if (host.store->clock().covers(item.dot)) continue;
     if (item.body.empty()) {
       REQUIRE(host.store->note_streamed(item.row_key, item.dot));
     } else {
@@ -130,6 +129,73 @@ TEST_CASE("writes of every kind come through a stream, in any mix") {
   }
 }
 
+TEST_CASE("a batch that is here in part brings the rest of its rows all the same") {
+  Host writer(1), reader(2);
+  writer.set("k", "v");
+  const ActorId actor = writer.store->identity().actor;
+  const std::string row_key = string_row_key("k", writer.store->hash_keys());
+  const std::string old(writer.store->body_of(row_key).value());
+  REQUIRE(reader.store->merge_streamed(row_key, old, {actor, 1}, test::now));
+  REQUIRE(writer.keyspace->set_expiry("k", Expiry{test::now.millis + 5000}, test::now));
+  OutStream stream{StreamOptions{}};
+  stream.on_clock({}, true);
+  stream.begin(actor, *writer.store);
+  InStream in;
+  REQUIRE(in.receive({stream.epoch(), 1, stream.next(*writer.store, 1ms).payload}));
+  std::size_t items = 100;
+  InStream::Counts counts;
+  const auto done = in.step(*reader.store, items, test::now, counts);
+  REQUIRE(done);
+  CHECK((*done)->accepted);
+  CHECK(reader.root() == writer.root());
+  CHECK(reader.store->clock() == writer.store->clock());
+}
+
+TEST_CASE("a batch is taken in pieces, and acknowledged at its end") {
+  Host writer(1), reader(2);
+  for (int i = 0; i < 10; ++i) writer.set("key" + std::to_string(i), "v");
+  OutStream stream{StreamOptions{}};
+  stream.on_clock({}, true);
+  stream.begin(writer.store->identity().actor, *writer.store);
+  const std::string payload = stream.next(*writer.store, 1ms).payload;
+  InStream in;
+  REQUIRE(in.receive({1, 1, payload}));
+  InStream::Counts counts;
+  for (int i = 0; i < 3; ++i) {
+    std::size_t items = 3;
+    REQUIRE_FALSE(in.step(*reader.store, items, test::now, counts).value());
+    CHECK(items == 0);
+  }
+  std::size_t items = 3;
+  CHECK(in.step(*reader.store, items, test::now, counts).value()->accepted);
+  CHECK(counts.rows == 10);
+  CHECK_FALSE(in.busy());
+  CHECK(reader.root() == writer.root());
+}
+
+TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
+  Host writer(1), reader(2);
+  writer.set("k", "v");
+  OutStream stream{StreamOptions{}};
+  stream.on_clock({}, true);
+  stream.begin(writer.store->identity().actor, *writer.store);
+  const std::string payload = stream.next(*writer.store, 1ms).payload;
+  InStream in;
+  InStream::Counts counts;
+  const auto accepts = [&](std::uint64_t epoch, std::uint64_t number) {
+    REQUIRE(in.receive({epoch, number, payload}));
+    std::size_t items = 100;
+    return in.step(*reader.store, items, test::now, counts).value()->accepted;
+  };
+  CHECK(accepts(1, 1));
+  CHECK_FALSE(accepts(1, 3));
+  CHECK_FALSE(accepts(1, 2));
+  CHECK_FALSE(accepts(2, 2));
+  CHECK(accepts(3, 1));
+  CHECK_FALSE(accepts(2, 1));
+  CHECK(in.receive({4, 1, "noise"}).error().code == ErrorCode::bad_input);
+}
+
 TEST_CASE("a relay passes on what it got, as the writer would have") {
   Streaming first(tiny());
   for (int i = 0; i < 200; ++i) first.writer.set("key" + std::to_string(i % 17), std::to_string(i));
@@ -170,6 +236,27 @@ TEST_CASE("a row that was lost is not covered") {
   streaming.writer.disk.of(Table::rows).clear();
   streaming.run();
   CHECK_FALSE(streaming.reader.store->clock().covers({actor, 1}));
+}
+
+TEST_CASE("batches are compressed when a peer does not keep up, if it pays") {
+  for (const bool pays : {true, false}) {
+    std::mt19937_64 random(1);
+    Streaming streaming;
+    for (int i = 0; i < 8000; ++i) {
+      std::string value(250, 'v');
+      for (char& c : value) c = pays ? 'v' : static_cast<char>(random());
+      streaming.writer.set("key" + std::to_string(i), value);
+    }
+    std::size_t compressed = 0, batches = 0;
+    while (streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::work) {
+      const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms);
+      ++batches;
+      compressed += static_cast<std::size_t>(batch.payload.front() & 1);
+    }
+    REQUIRE(batches > 10);
+    CHECK((compressed >= batches / 3) == pays);
+    CHECK(compressed >= 1);
+  }
 }
 
 TEST_CASE("a peer that does not acknowledge gets no more than its credit") {
