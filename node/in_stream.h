@@ -4,11 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -49,7 +47,6 @@ class InStream {
     std::string bytes;
     StreamPayload payload;  // Views into `bytes`.
     std::size_t next = 0;   // The first item that was not taken.
-    std::map<std::string_view, std::string_view> left_out;  // Rows that came with a dot that was here already.
   };
   Result<void> take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts);
   bool expects(const Incoming& batch) const;

@@ -25,6 +25,7 @@ void World::fault() {
       break;
     case 6:
       if (!options_.loses_host) scar(a);
+      at(Millis(random(300)), [this] { cut_.clear(); });  // Those who were cut off read it next.
       break;
     default: hosts_[a]->disk.full = chance(0.5);
   }
