@@ -334,6 +334,7 @@ class Node {
   JournalPosition pushed_at_;  // What had been applied then.
   bool push_again_ = true;     // Something else has changed since: a clock, credit, a peer.
   bool push_waits_ = false;
+  OutStream::Copy stream_copy_;
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
   WriteTimes write_times_;

@@ -38,7 +38,7 @@ void Node::push_to(Peer& peer, Now now, Outbox& out) {
   if (pushes_to(peer)) peer.stream.begin(store_.identity().actor, store_);
   OutStream::Waiting waiting = peer.stream.waiting(store_, now.steady);
   for (int i = 0; i < batches_per_turn && waiting == OutStream::Waiting::work; ++i) {
-    const OutStream::Batch batch = peer.stream.next(store_, now.steady);
+    const OutStream::Batch batch = peer.stream.next(store_, now.steady, stream_copy_);
     if (!batch.payload.empty()) {
       ++peer.stream_stats.batches_sent;
       peer.stream_stats.rows_sent += batch.rows;

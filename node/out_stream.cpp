@@ -69,26 +69,56 @@ OutStream::Waiting OutStream::waiting(const Store& store, Millis now) const {
   return early && entries < options_.company ? Waiting::company : Waiting::work;
 }
 
-OutStream::Batch OutStream::next(const Store& store, Millis now) {
-  Batch batch;
+OutStream::Batch OutStream::next(const Store& store, Millis now, Copy& copy) {
+  const bool with_clear = clears_sent_ != store.clears() && !store.clear().empty();
+  if (auto batch = copied(store, with_clear, now, copy)) return *batch;
   StreamPayloadWriter out;
   InFlight flight;
   entries_left_ = options_.entries_per_batch;
-  if (clears_sent_ != store.clears()) {
-    clears_sent_ = store.clears();
-    if (!store.clear().empty() && !planted(Fault::clear_not_streamed)) out.set_clear(store.clear());
-  }
+  clears_sent_ = store.clears();
+  if (with_clear && !planted(Fault::clear_not_streamed)) out.set_clear(store.clear());
+  const auto before = actors_;
   for (auto& [actor, reading] : actors_) {
     if (store.clock().base(actor) > reading.at) read(actor, reading, store, out, flight);
     if (out.bytes() >= options_.batch_bytes || entries_left_ == 0) break;
   }
+  Batch batch;
   if (out.empty()) return batch;
-  batch.number = flight.number = ++last_number_;
   const bool compressed = worth_compressing(out.bytes());
   batch.payload = out.finish(compressed);
   if (compressed && batch.payload.size() > out.bytes() / 4 * 3) batches_to_plain_ = plain_batches;
   batch.rows = flight.rows = out.rows();
   flight.bytes = out.bytes() + batch.payload.size();
+  if (before.size() == 1 && !compressed) {
+    const auto& [actor, was] = *before.begin();
+    if (peer_clock_.highest(actor) <= was.at) {
+      copy.applied_ = store.applied();
+      copy.with_clear_ = with_clear;
+      copy.actor_ = actor;
+      copy.before_ = was;
+      copy.after_ = actors_.at(actor);
+      copy.batch_ = batch;
+      copy.flight_ = flight;
+    }
+  }
+  return send(std::move(batch), std::move(flight), now);
+}
+
+// What the copy holds, if it begins where this stream is and the peer has nothing of what comes behind that.
+std::optional<OutStream::Batch> OutStream::copied(const Store& store, bool with_clear, Millis now,
+                                                  const Copy& copy) {
+  if (actors_.size() != 1 || copy.applied_ != store.applied() || copy.with_clear_ != with_clear)
+    return std::nullopt;
+  auto& [actor, reading] = *actors_.begin();
+  if (actor != copy.actor_ || !(reading == copy.before_) || peer_clock_.highest(actor) > reading.at)
+    return std::nullopt;
+  reading = copy.after_;
+  clears_sent_ = store.clears();
+  return send(copy.batch_, copy.flight_, now);
+}
+
+OutStream::Batch OutStream::send(Batch batch, InFlight flight, Millis now) {
+  batch.number = flight.number = ++last_number_;
   flight.built = last_built_ = now;
   in_flight_bytes_ += flight.bytes;
   in_flight_.push_back(std::move(flight));

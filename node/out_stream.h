@@ -55,7 +55,9 @@ class OutStream {
     std::string payload;  // Empty: nothing to send.
     std::size_t rows = 0;
   };
-  Batch next(const Store& store, Millis now);
+  class Copy;
+  // `copy` is shared by streams to different peers: what one of them has just built another one need not.
+  Batch next(const Store& store, Millis now, Copy& copy);
 
   struct Acked {
     std::size_t rows{};
@@ -82,6 +84,7 @@ class OutStream {
     std::uint64_t to{};      // and where it ends.
     bool has_holes = false;  // Not everything between `from` and `at` was sent or is there already.
     std::vector<std::uint64_t> withheld;  // Could not be read: not covered.
+    bool operator==(const Reading&) const = default;
   };
   struct InFlight {
     std::uint64_t number{};
@@ -92,6 +95,8 @@ class OutStream {
   };
   enum class Look : std::uint8_t { go_on, full, hopeless };
 
+  std::optional<Batch> copied(const Store& store, bool with_clear, Millis now, const Copy& copy);
+  Batch send(Batch batch, InFlight flight, Millis now);
   void read(ActorId actor, Reading& reading, const Store& store, StreamPayloadWriter& out, InFlight& flight);
   Look look_at(Dot dot, std::string_view row_key, Reading& reading, const Store& store,
                StreamPayloadWriter& out, InFlight& flight);
@@ -114,6 +119,19 @@ class OutStream {
   Millis delay_min_{};
   Millis delay_min_until_{};
   unsigned batches_to_plain_ = 0;  // Compressing did not pay: not tried for so many batches.
+};
+
+// The last batch that would be the same for every peer at the same place of the log.
+class OutStream::Copy {
+ private:
+  friend class OutStream;
+  JournalPosition applied_;
+  bool with_clear_ = false;
+  ActorId actor_;
+  Reading before_;
+  Reading after_;
+  Batch batch_;
+  InFlight flight_;
 };
 
 }  // namespace knit

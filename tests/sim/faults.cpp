@@ -71,9 +71,11 @@ struct Search {
 
 void search(const PlantedFault& planted, std::uint64_t first, Search& result) {
   knit::planted_fault = planted.fault;
-  while (!result.found && result.histories < planted.histories_max) {
-    const std::uint64_t seed = first + result.histories++;
-    knit::sim::World world(knit::sim::options_of(seed));
+  for (std::uint64_t seed = first; !result.found && result.histories < planted.histories_max; ++seed) {
+    const knit::sim::WorldOptions options = knit::sim::options_of(seed);
+    if (planted.suits != nullptr && !planted.suits(options)) continue;
+    ++result.histories;
+    knit::sim::World world(options);
     if (const auto wrong = world.run()) {
       wrong->copy(result.how.data(), result.how.size() - 1);
       result.found = true;

@@ -151,7 +151,8 @@ std::optional<std::string> Model::uncovered(Store& store, const std::set<std::st
     }
     const auto row = store.read(w.key);
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
-    if (!is_in(w, row->row, store.clear())) return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
+    if (!is_in(w, row->row, store.clear()))
+      return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
   }
   return std::nullopt;
 }

@@ -59,8 +59,8 @@ class Model {
   std::optional<std::string> difference(Store& store) const;
   // Empty if each key that was only ever incremented shows the sum of all increments that lasted.
   std::optional<std::string> miscount(Store& store, WallTime now) const;
-  // Invariant 2: what the clock covers is in the rows. Not asked of keys in `scarred`: their rows were damaged
-  // behind the store's back.
+  // Invariant 2: what the clock covers is in the rows. Not asked of keys in `scarred`: their rows were
+  // damaged behind the store's back.
   std::optional<std::string> uncovered(Store& store, const std::set<std::string>& scarred) const;
 
   std::size_t writes() const { return writes_.size() + additions_.size(); }

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/fault.h"
+#include "world.h"
 
 namespace knit::sim {
 
@@ -13,6 +14,7 @@ struct PlantedFault {
   std::string_view name;
   std::string_view breaks;  // What of docs/simulator.md.
   unsigned histories_max;
+  bool (*suits)(const WorldOptions& options) = nullptr;  // Only such histories are run, if it is there.
 };
 
 std::span<const PlantedFault> planted_faults();

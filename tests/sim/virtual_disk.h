@@ -66,8 +66,8 @@ class VirtualJournal final : public Journal {
   bool waiting() const { return !entries_.empty() && entries_.back().position > synced(); }
   // Syncs what has been appended up to `position`. disk_full: discard_unsynced() is to be called.
   Result<void> sync(JournalPosition position = {~std::uint64_t{0}});
-  // The host died. `kept` of the records that were not synced are there all the same; `torn`: something of the
-  // next one too. Answers up to where all are there.
+  // The host died. `kept` of the records that were not synced are there all the same; `torn`: something of
+  // the next one too. Answers up to where all are there.
   JournalPosition crash(bool torn, std::size_t kept = 0);
   // A record of a host that is down becomes unreadable; answers which.
   std::optional<JournalPosition> damage(std::uint64_t random);

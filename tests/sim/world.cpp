@@ -77,7 +77,8 @@ void World::boot(std::size_t index) {
     return;
   }
   host.store = std::move(*store);
-  if (!host.store->clock().covers(host.promised)) violation_ = address_of(index) + " lost what it acknowledged";
+  if (!host.store->clock().covers(host.promised))
+    violation_ = address_of(index) + " lost what it acknowledged";
   host.promised = {};
   if (host.store->is_new() && host.store->start_commit()) host.store->on_committed(host.disk.finish_commit());
   NodeOptions node;
@@ -214,7 +215,8 @@ void World::settle(std::size_t index, Outbox& out) {
     on_host(index, Millis(1 + random(slow ? 500 : 10)),
             [this, index, position = host.store->applied()] { sync_done(index, position); });
   }
-  if (!host.disk.writing() && !host.undo_waits && chance(options_.commit_chance) && host.store->start_commit()) {
+  if (!host.disk.writing() && !host.undo_waits && chance(options_.commit_chance) &&
+      host.store->start_commit()) {
     on_host(index, Millis(1 + random(faults_ && chance(0.05) ? 2000 : 50)),
             [this, index] { commit_done(index); });
   }

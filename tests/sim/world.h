@@ -31,14 +31,14 @@ struct WorldOptions {
   std::size_t hosts = 3;
   std::size_t keys = 12;
   std::size_t counters = 3;
-  bool rot = true;             // Of journals. Not with clears: without its clear a row cannot be judged.
+  bool rot = true;  // Of journals. Not with clears: without its clear a row cannot be judged.
   Millis exchange_interval{15'000};
   Millis exchange_deadline{3000};
   LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
-  bool narrow_streams = false;  // Batches of few rows, and credit for few batches.
-  bool loses_host = false;      // One comes back only when the others have agreed without it.
-  double count_chance = 0.2;   // That a client's write is an increment of one of these.
-  double commit_chance = 0.2;  // At each turn of a host: how little its journal holds beyond its disk.
+  bool narrow_streams = false;     // Batches of few rows, and credit for few batches.
+  bool loses_host = false;         // One comes back only when the others have agreed without it.
+  double count_chance = 0.2;       // That a client's write is an increment of one of these.
+  double commit_chance = 0.2;      // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
 };
@@ -72,12 +72,12 @@ class World {
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
     std::int64_t skew_millis{};
-    std::deque<Send> held;      // Until their position is synced;
-    std::vector<Reply> replies;  // these too.
+    std::deque<Send> held;          // Until their position is synced;
+    std::vector<Reply> replies;     // these too.
     std::set<std::string> scarred;  // Keys whose rows were damaged.
     Clock promised;                 // What others were told to be durable here, when it crashed.
     bool rotten = false;            // A record of the journal was.
-    std::uint64_t boot{};   // Events of an earlier boot are stale.
+    std::uint64_t boot{};           // Events of an earlier boot are stale.
     bool up() const { return node != nullptr; }
   };
   struct VirtualLink {

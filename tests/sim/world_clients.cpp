@@ -43,7 +43,8 @@ void World::client_read(Host& host) {
   const WallTime wall = now(host).wall;
   const auto found = host.keyspace->get(key, wall);
   if (!found) return;
-  if (*found && (*found)->expiry.passed(wall)) violation_ = "key " + key + " is shown although it has expired";
+  if (*found && (*found)->expiry.passed(wall))
+    violation_ = "key " + key + " is shown although it has expired";
   const auto row = host.store->read(key);
   if (row) answer(host, dots_of(row->row));
 }

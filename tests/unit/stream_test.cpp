@@ -27,6 +27,8 @@ void take(Host& host, std::string_view bytes) {
   REQUIRE(host.store->cover_streamed(payload->covered));
 }
 
+OutStream::Copy copy;
+
 // A writer's log read to a reader.
 struct Streaming {
   explicit Streaming(StreamOptions options = {}) : writer(1), reader(2), stream(options) { begin(); }
@@ -39,7 +41,7 @@ struct Streaming {
   std::size_t run() {
     std::size_t rows = 0;
     while (stream.waiting(*writer.store, time) == OutStream::Waiting::work) {
-      const auto batch = stream.next(*writer.store, time);
+      const auto batch = stream.next(*writer.store, time, copy);
       if (batch.payload.empty()) continue;
       rows += batch.rows;
       take(reader, batch.payload);
@@ -90,7 +92,7 @@ TEST_CASE("older writes are covered only when the row that replaced them has arr
   streaming.writer.set("hot", "last");
   while (streaming.reader.get("hot") == "(nil)") {
     CHECK_FALSE(streaming.reader.store->clock().covers({actor, 1}));
-    const auto batch = streaming.stream.next(*streaming.writer.store, streaming.time);
+    const auto batch = streaming.stream.next(*streaming.writer.store, streaming.time, copy);
     if (!batch.payload.empty()) take(streaming.reader, batch.payload);
   }
   CHECK(streaming.reader.get("hot") == "last");
@@ -141,7 +143,7 @@ TEST_CASE("a batch that is here in part brings the rest of its rows all the same
   stream.on_clock({}, true);
   stream.begin(actor, *writer.store);
   InStream in;
-  REQUIRE(in.receive({stream.epoch(), 1, stream.next(*writer.store, 1ms).payload}));
+  REQUIRE(in.receive({stream.epoch(), 1, stream.next(*writer.store, 1ms, copy).payload}));
   std::size_t items = 100;
   InStream::Counts counts;
   const auto done = in.step(*reader.store, items, test::now, counts);
@@ -157,7 +159,7 @@ TEST_CASE("a batch is taken in pieces, and acknowledged at its end") {
   OutStream stream{StreamOptions{}};
   stream.on_clock({}, true);
   stream.begin(writer.store->identity().actor, *writer.store);
-  const std::string payload = stream.next(*writer.store, 1ms).payload;
+  const std::string payload = stream.next(*writer.store, 1ms, copy).payload;
   InStream in;
   REQUIRE(in.receive({1, 1, payload}));
   InStream::Counts counts;
@@ -179,7 +181,7 @@ TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
   OutStream stream{StreamOptions{}};
   stream.on_clock({}, true);
   stream.begin(writer.store->identity().actor, *writer.store);
-  const std::string payload = stream.next(*writer.store, 1ms).payload;
+  const std::string payload = stream.next(*writer.store, 1ms, copy).payload;
   InStream in;
   InStream::Counts counts;
   const auto accepts = [&](std::uint64_t epoch, std::uint64_t number) {
@@ -205,13 +207,44 @@ TEST_CASE("a relay passes on what it got, as the writer would have") {
   relay.on_clock(third.store->clock(), true);
   relay.begin(first.writer.store->identity().actor, *first.reader.store);
   while (relay.waiting(*first.reader.store, 1ms) == OutStream::Waiting::work) {
-    const auto batch = relay.next(*first.reader.store, 1ms);
+    const auto batch = relay.next(*first.reader.store, 1ms, copy);
     if (batch.payload.empty()) continue;
     take(third, batch.payload);
     REQUIRE(relay.on_ack(relay.epoch(), batch.number, 1ms));
   }
   CHECK(third.root() == first.writer.root());
   CHECK(third.store->clock() == first.writer.store->clock());
+}
+
+TEST_CASE("two peers at the same place get the same batch, others their own") {
+  Host writer(1), second(2), third(3), fourth(4);
+  const ActorId actor = writer.store->identity().actor;
+  for (int i = 0; i < 10; ++i) writer.set("key" + std::to_string(i), "v");
+  third.take_rows_of(writer);  // Has all but the claim to it.
+  std::size_t rows[3] = {};
+  OutStream::Copy shared;
+  Host* hosts[3] = {&second, &third, &fourth};
+  for (int i = 0; i < 3; ++i) {
+    OutStream stream{StreamOptions{}};
+    stream.on_clock(hosts[i]->store->clock(), true);
+    stream.begin(actor, *writer.store);
+    if (stream.waiting(*writer.store, 1ms) != OutStream::Waiting::work) continue;
+    const auto batch = stream.next(*writer.store, 1ms, shared);
+    rows[i] = batch.rows;
+    if (!batch.payload.empty()) take(*hosts[i], batch.payload);
+    CHECK(hosts[i]->root() == writer.root());
+    CHECK(hosts[i]->store->clock() == writer.store->clock());
+  }
+  CHECK(rows[0] == 10);
+  CHECK(rows[1] == 0);
+  CHECK(rows[2] == 10);
+  writer.set("key0", "newer");
+  OutStream stream{StreamOptions{}};
+  stream.on_clock({}, true);
+  stream.begin(actor, *writer.store);
+  Host fifth(5);
+  take(fifth, stream.next(*writer.store, 1ms, shared).payload);
+  CHECK(fifth.get("key0") == "newer");
 }
 
 TEST_CASE("a row that cannot be read is neither sent nor covered") {
@@ -249,7 +282,7 @@ TEST_CASE("batches are compressed when a peer does not keep up, if it pays") {
     }
     std::size_t compressed = 0, batches = 0;
     while (streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::work) {
-      const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms);
+      const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms, copy);
       ++batches;
       compressed += static_cast<std::size_t>(batch.payload.front() & 1);
     }
@@ -267,7 +300,7 @@ TEST_CASE("a peer that does not acknowledge gets no more than its credit") {
   std::size_t sent = 0;
   std::vector<std::uint64_t> numbers;
   while (streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::work) {
-    const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms);
+    const auto batch = streaming.stream.next(*streaming.writer.store, 1000ms, copy);
     sent += batch.payload.size();
     numbers.push_back(batch.number);
   }
@@ -282,7 +315,7 @@ TEST_CASE("a peer that does not acknowledge gets no more than its credit") {
 TEST_CASE("what was in flight on a link that broke is sent again") {
   Streaming streaming;
   streaming.writer.set("a", "v");
-  (void)streaming.stream.next(*streaming.writer.store, 1000ms);
+  (void)streaming.stream.next(*streaming.writer.store, 1000ms, copy);
   streaming.stream.stop();
   CHECK(streaming.stream.waiting(*streaming.writer.store, 1000ms) == OutStream::Waiting::nothing);
   streaming.begin();
@@ -304,7 +337,7 @@ TEST_CASE("a part of the log that was trimmed is not streamed, and what is above
   stream.on_clock({}, true);
   stream.begin(actor, *writer.store);
   while (stream.waiting(*writer.store, 1ms) == OutStream::Waiting::work)
-    take(reader, stream.next(*writer.store, 1ms).payload);
+    take(reader, stream.next(*writer.store, 1ms, copy).payload);
   CHECK(reader.store->clock().base(actor) == 0);
   CHECK(reader.store->clock().covers({actor, from + 1}));
   CHECK(reader.store->clock().highest(actor) == 350);
