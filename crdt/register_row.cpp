@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "base/check.h"
+#include "base/fault.h"
 
 namespace knit {
 
@@ -128,11 +129,13 @@ const Sibling* RegisterRow::winner() const {
 const Sibling* RegisterRow::visible(WallTime now) const {
   const Sibling* greatest = winner();
   if (greatest == nullptr || greatest->content != Content::value) return nullptr;
-  return greatest->expiry.passed(now) ? nullptr : greatest;
+  return greatest->expiry.passed(now) && !planted(Fault::expired_shown) ? nullptr : greatest;
 }
 
 void RegisterRow::write(Sibling sibling) {
-  for (const Sibling& superseded : siblings_) context_.add(superseded.dot);
+  for (const Sibling& superseded : siblings_) {
+    if (!planted(Fault::superseded_forgotten)) context_.add(superseded.dot);
+  }
   siblings_.clear();
   counter_.reset(sibling.dot.actor, context_);
   siblings_.push_back(std::move(sibling));
@@ -210,7 +213,8 @@ bool RegisterRow::merge(const RegisterRow& other) {
     const auto mine = find_dot(siblings_, theirs.dot);
     if (mine != siblings_.end()) {
       changed |= merge_same_dot(*mine, theirs);
-    } else if (!context_.covers(theirs.dot)) {
+    } else if (!context_.covers(theirs.dot) || planted(Fault::context_ignored)) {
+      if (planted(Fault::sibling_lost) && !siblings_.empty()) continue;
       siblings_.insert(std::lower_bound(siblings_.begin(), siblings_.end(), theirs.dot,
                                         [](const Sibling& s, Dot dot) { return s.dot < dot; }),
                        theirs);
@@ -266,7 +270,7 @@ bool RegisterRow::apply_clear(const Clock& covered) {
   const bool whole_context = std::all_of(superseded.begin(), superseded.end(),
                                          [&](Dot dot) { return dot.sequence <= covered.base(dot.actor); });
   changed = counter_.apply_clear(covered, whole_context, context_) || changed;
-  if (!whole_context) return changed;
+  if (!whole_context && !planted(Fault::cleared_forgotten_at_once)) return changed;
   return std::erase_if(siblings_, [](const Sibling& s) { return s.content == Content::cleared; }) > 0 ||
          changed;
 }

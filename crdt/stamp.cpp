@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/fault.h"
+
 namespace knit {
 
 namespace {
@@ -24,13 +26,13 @@ Stamp HybridClock::issue(WallTime now, Stamp superseded) {
   const Stamp mine = std::max(Stamp::at(now), last_.next());
   last_ = mine;
   // A poisoned stamp is overtaken by this one write, but does not become our time.
-  const Stamp issued = std::max(mine, superseded.next());
+  const Stamp issued = planted(Fault::stamp_below_superseded) ? mine : std::max(mine, superseded.next());
   observe(issued, now);
   return issued;
 }
 
 void HybridClock::observe(Stamp remote, WallTime now) {
-  last_ = std::max(last_, std::min(remote, limit(now)));
+  last_ = std::max(last_, planted(Fault::clock_dragged_ahead) ? remote : std::min(remote, limit(now)));
 }
 
 }  // namespace knit

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "merkle/exchange_messages.h"
 #include "merkle/exchange_work.h"
 
@@ -103,7 +104,8 @@ struct Exchange::State {
 
 // A clear takes rows away before the peer knows why, and starts the tree anew.
 bool Exchange::State::overtaken() const {
-  return !replica.tree().complete() || !(replica.clear() == start_clear);
+  const bool incomplete = !replica.tree().complete() && !planted(Fault::exchange_before_tree);
+  return incomplete || !(replica.clear() == start_clear);
 }
 
 void Exchange::State::start() {
@@ -194,9 +196,10 @@ Reply Exchange::State::on_open(ByteReader& in) {
   salt = open->salt;
   start();
   begin_work();
-  if (!replica.tree().complete()) return give_up();
+  if (!replica.tree().complete() && !planted(Fault::exchange_before_tree)) return give_up();
   const HashKeys& keys = replica.hash_keys();
-  if (!options.only_compare && open->clear_digest != clear_digest(start_clear, keys)) return send_clear();
+  const bool clears_differ = open->clear_digest != clear_digest(start_clear, keys);
+  if (!options.only_compare && clears_differ && !planted(Fault::clear_not_passed_on)) return send_clear();
   clocks_differ = !options.only_compare && open->clock_digest != start_clock.digest(keys.digest);
   first_turn_seen = true;
   wire::Turn& turn = current->turn;  // What the opening amounts to.
@@ -276,6 +279,7 @@ Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
 
 Result<bool> Exchange::State::merge(Effort& effort, WallTime now) {
   const auto& rows = current->turn.rows;
+  if (peer_clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*peer_clock, now);
   if (options.only_compare && !rows.empty())
     return broken("the peer ships rows although it was only to compare");
   for (; current->merged < rows.size() && !effort.spent(); ++current->merged) {
@@ -318,7 +322,10 @@ Result<void> Exchange::State::conclude() {
   return {};
 }
 
-Clock Exchange::State::offered_clock() const { return replica.has_damage() ? Clock{} : start_clock; }
+Clock Exchange::State::offered_clock() const {
+  if (replica.has_damage() && !planted(Fault::clock_of_damage_joined)) return {};
+  return planted(Fault::end_clock_joined) ? replica.clock() : start_clock;
+}
 
 Reply Exchange::State::end_message(WallTime now) {
   if (current->ends) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "merkle/leaf_pages.h"
 
 namespace knit {
@@ -186,6 +187,7 @@ void Tree::State::split(LeafPages::Place place) {
   // If the rows show more than was applied here, a split now would count that twice.
   if (!read || sum != leaves.summary(place)) return;
   sort_by_position(found);
+  if (planted(Fault::row_lost_by_split)) found.pop_back();
   std::vector<LeafEntry> parts;
   LeafCutter cutter(found, first, last);
   while (!cutter.finished()) parts.push_back(cutter.cut(cutter.end_by_knowledge()));

@@ -269,6 +269,7 @@ class Node {
   void set_isolated(Peer& peer, bool isolated, Now now, Outbox& out);
   PeerStatus peer_status(NodeId id, const Peer& peer, Now now) const;
   bool was_met(const std::string& address) const;
+  bool all_peers_equal() const;
 
   // Streams: node_streams.cpp.
   void handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out);

@@ -1,6 +1,7 @@
 // Exchange sessions with peers, who begins them and when, and the jobs that wait for them.
 #include <algorithm>
 
+#include "base/fault.h"
 #include "node/node.h"
 
 namespace knit {
@@ -39,10 +40,12 @@ std::string describe(const ExchangeReport& report) {
 }  // namespace
 
 bool Node::may_begin_session(const Peer& peer) const {
-  if (!reachable(peer) || peer.session || !peer.shown->tree_complete) return false;
+  if (!reachable(peer) || peer.session) return false;
+  const bool complete = peer.shown->tree_complete && store_.tree().complete();
+  if (!complete && !planted(Fault::exchange_before_tree)) return false;
   const auto running =
       std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.session.has_value(); });
-  return store_.tree().complete() && store_.has_reserve() &&
+  return store_.has_reserve() &&
          static_cast<std::size_t>(running) < options_.exchange_sessions_max;
 }
 
@@ -124,7 +127,7 @@ void Node::feed_session(Peer& peer, std::string_view payload, Now now, Outbox& o
 void Node::step_session(Peer& peer, Now now, Outbox& out) {
   Session& session = *peer.session;
   session.last_progress = now.steady;
-  if (!store_.tree().complete()) {
+  if (!store_.tree().complete() && !planted(Fault::exchange_before_tree)) {
     return fail_session(peer, {ErrorCode::refused, "the tree is being built anew"}, now, out);
   }
   const ExchangeStats before = session.exchange->stats();

@@ -1,6 +1,7 @@
 // Step 0 of a comparison: what peers tell each other once a status interval, and what follows from it.
 #include <algorithm>
 
+#include "base/fault.h"
 #include "node/node.h"
 
 namespace knit {
@@ -127,17 +128,15 @@ bool Node::take_clock(Peer& peer, const Status& status) {
 void Node::compare(Peer& peer, Now now, Outbox& out) {
   const Clock& theirs = peer.stream.peer_clock();
   const Uint128 root = root_digest(store_.tree(), store_.clear(), store_.hash_keys());
-  const bool comparable = peer.shown->tree_complete && store_.tree().complete();
+  const bool comparable =
+      (peer.shown->tree_complete && store_.tree().complete()) || planted(Fault::exchange_before_tree);
   const bool clocks_equal = theirs == store_.clock();
   peer.equal = comparable && peer.shown->root == root;
   if (peer.equal) peer.last_equal = now.wall;
   peer.sight = {root, peer.shown->root, store_.clock(), theirs};
   const bool rows_differ = comparable && clocks_equal && !peer.equal;
   peer.unequal_statuses = rows_differ ? peer.unequal_statuses + 1 : 0;
-  if (store_.has_damage() &&
-      std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; })) {
-    store_.forget_damaged();
-  }
+  if (store_.has_damage() && all_peers_equal()) store_.forget_damaged();
   const bool beyond_streams = !clocks_equal && help(peer, now) && comparable;
   if (clocks_equal) peer.stalls.clear();
   if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || is_paused(peer, now)) return;
@@ -145,6 +144,13 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
   if (beyond_streams || mine_to_begin || peer.unequal_statuses > patience_statuses)
     begin_session(peer, false, std::nullopt, now, out);
+}
+
+// Those too that are configured and were not met yet.
+bool Node::all_peers_equal() const {
+  return std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; }) &&
+         std::all_of(options_.peers.begin(), options_.peers.end(),
+                     [this](const std::string& address) { return was_met(address); });
 }
 
 // A peer knows later writes of this actor than we do: this directory was restored from an old copy.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "node/node.h"
 
 namespace knit {
@@ -147,7 +148,7 @@ bool Node::help_with(Peer& peer, ActorId actor, Now now) {
   const Millis turn = options_.relay_after + options_.relay_after / static_cast<int>(tenths) *
                                                  static_cast<int>(store_.identity().node.value % tenths);
   const bool mine = own || waited >= turn || (!is_alive(actor) && is_first_holder(actor, base + 1));
-  if (!mine) return false;
+  if (!mine || (!own && planted(Fault::relay_refused))) return false;
   if (!in_log) return true;
   if (own ? pushes_to(peer) : !peer.stream.streams(actor)) {
     peer.stream.begin(actor, store_);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault.h"
 
 namespace knit {
 
@@ -49,7 +50,7 @@ void OutStream::begin(ActorId actor, const Store& store) {
 }
 
 void OutStream::stop() {
-  actors_.clear();
+  if (!planted(Fault::position_kept_without_link)) actors_.clear();
   in_flight_.clear();
   in_flight_bytes_ = 0;
   clears_sent_.reset();
@@ -76,8 +77,8 @@ OutStream::Batch OutStream::next(const Store& store, Millis now, Copy& copy) {
   InFlight flight;
   entries_left_ = options_.entries_per_batch;
   clears_sent_ = store.clears();
-  if (with_clear) out.set_clear(store.clear());
   check(!actors_.empty(), "something is streamed");
+  if (with_clear && !planted(Fault::clear_not_streamed)) out.set_clear(store.clear());
   const auto before = actors_;
   for (auto& [actor, reading] : actors_) {
     if (store.clock().base(actor) > reading.at) read(actor, reading, store, out, flight);
@@ -134,7 +135,11 @@ bool OutStream::worth_compressing(std::size_t bytes) {
 
 void OutStream::read(ActorId actor, Reading& reading, const Store& store, StreamPayloadWriter& out,
                      InFlight& flight) {
-  if (reading.at == reading.to) reading.to = store.clock().base(actor);
+  // The log does not hold any more what was to be read, or its rows were lost: that is left to an exchange.
+  const std::uint64_t complete_from = store.log().complete_from(actor);
+  if (reading.at < complete_from && !planted(Fault::trim_unnoticed))
+    reading = {complete_from, complete_from, complete_from, false, {}};
+  if (reading.at == reading.to) reading.to = std::max(reading.at, store.clock().base(actor));
   out.begin_part(actor);
   Look look = Look::go_on;
   const auto visited =
@@ -167,10 +172,12 @@ OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& r
       return last > dot.sequence && last <= reading.to;
     }();
     reading.has_holes = reading.has_holes || cleared || replaced;
+    if (replaced && planted(Fault::covered_before_replacement))
+      out.cover(dot.actor, {dot.sequence, dot.sequence});
     if (cleared || replaced) return Look::go_on;
     if (!found) {
       reading.has_holes = true;
-      reading.withheld.push_back(dot.sequence);
+      if (!planted(Fault::unreadable_delivered)) reading.withheld.push_back(dot.sequence);
       return Look::go_on;
     }
     body = *found;
@@ -196,7 +203,7 @@ std::optional<OutStream::Acked> OutStream::on_ack(std::uint64_t epoch, std::uint
   if (epoch != epoch_ || in_flight_.empty() || in_flight_.front().number != number) return std::nullopt;
   const InFlight& flight = in_flight_.front();
   for (const auto& [actor, range] : flight.gains) peer_clock_.add(actor, range);
-  in_flight_bytes_ -= flight.bytes;
+  if (!planted(Fault::credit_never_returned)) in_flight_bytes_ -= flight.bytes;
   adapt(now - flight.built, now);
   const Acked acked{flight.rows, flight.built};
   in_flight_.pop_front();

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "store/log_key.h"
 #include "store/row_record.h"
 #include "store/tree_rows.h"
@@ -55,6 +56,7 @@ Result<OpenRow> Store::read_to_replace(std::string_view key, Values values) {
 // What a read out of this layer must wait for before it is shown.
 JournalPosition Store::seen_in(Pending::Layer layer) const {
   JournalPosition seen;
+  if (planted(Fault::read_before_sync)) return seen;
   if (layer == Pending::Layer::growing) seen = position_;
   if (layer == Pending::Layer::committing) seen = pending_.committing_position();
   return swept_ ? seen : std::max(seen, cleared_at_);
@@ -221,10 +223,10 @@ void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> do
   }
   append(row.row_key, record_, dot);
   if (record_.capacity() > record_kept_bytes) std::string().swap(record_);
-  tree_->apply(position, row.digest, digest);
+  if (dot || !planted(Fault::delta_forgotten)) tree_->apply(position, row.digest, digest);
   row.digest = digest;
   row.shown_until = shown;
-  row.seen = position_;
+  if (!planted(Fault::answer_before_sync)) row.seen = position_;
   if (!damaged_.empty()) damaged_.erase(row.row_key);
 }
 
@@ -247,7 +249,9 @@ void Store::write_journal(JournalRecord record) {
   record.meta_value = meta_value_;
   journal_.append(record);
   if (record.logged) {
-    for (const Dot dot : gained_) put_log(dot, record.row_key);
+    for (const Dot dot : gained_) {
+      if (dot.actor == identity_.actor || !planted(Fault::streamed_not_logged)) put_log(dot, record.row_key);
+    }
   }
   gained_.clear();
   joined_.clear();
@@ -294,6 +298,7 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   auto mine = open_row(std::string(row_key));
   const bool damaged = !mine && mine.error().code == ErrorCode::corrupt;
   if (!mine && !damaged) return tl::unexpected(mine.error());
+  if (damaged && planted(Fault::absence_deletes)) return false;
   if (damaged && !damaged_.contains(row_key))
     return fail(ErrorCode::refused, "too many damaged rows to heal");
   if (damaged)
@@ -309,6 +314,7 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   if (!mine->row.within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
   cover(mine->row);
   if (dot) gain(*dot);
+  if (planted(Fault::row_after_its_clock)) append({}, {}, std::nullopt);
   store_row(*mine, theirs->body.name, std::nullopt);
   return true;
 }
@@ -330,7 +336,7 @@ Result<void> Store::join_clock(const Clock& clock, WallTime) {
   joined.join(clock);
   if (!joined.within_limits()) return fail(ErrorCode::refused, "a clock with too many actors or gaps");
   if (joined == clock_) return {};
-  log_.raise_by(clock, clock_);
+  if (!planted(Fault::log_kept_by_join)) log_.raise_by(clock, clock_);
   change_clock(std::move(joined), clock, ClockChange::joined);
   return {};
 }
@@ -395,7 +401,8 @@ bool Store::start_commit() {
 
 Store::CommitOutcome Store::on_committed(const Result<void>& result) {
   if (result) {
-    journal_.on_committed(pending_.committing_position());
+    const bool early = planted(Fault::journal_dropped_early);
+    journal_.on_committed(early ? synced() : pending_.committing_position());
     ++commits_.count;
     commits_.rows += pending_.committing_rows();
     pending_.finish_commit();
@@ -413,11 +420,13 @@ Result<void> Store::undo_unsynced() {
   journal_.discard_unsynced();
   pending_.discard();
   const HybridClock stamps = hybrid_clock_;
+  const Clock clock = planted(Fault::clock_kept_by_undo) ? clock_ : Clock{};
   position_ = cleared_at_ = {};
   gained_.clear();
   dirty_ = postponed_ = false;
   if (auto loaded = load(); !loaded) return loaded;
   if (auto replayed = replay(); !replayed) return replayed;
+  clock_.join(clock);
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   damaged_.clear();
   restart_tree();

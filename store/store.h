@@ -117,7 +117,7 @@ class Store final : public Replica {
   const Tree& tree() const override { return *tree_; }
   const HashKeys& hash_keys() const override { return options_.cluster.hash_keys; }
   const Clock& clock() const override { return clock_; }
-  bool has_damage() const override { return !damaged_.empty(); }
+  bool has_damage() const override { return lost_rows_; }
   const Clock& clear() const override { return clear_; }
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) override;
   Result<void> merge_clear(const Clock& clear, WallTime now) override;
@@ -149,6 +149,7 @@ class Store final : public Replica {
   void distrust_tree() { tree_is_suspect_ = true; }
 
   // All peers have shown the same root: where rows are damaged here nobody shows anything, so they may go.
+  // And what was in those that were replaced since, which may be more than what replaced them, is lost everywhere.
   void forget_damaged();
 
   // A peer knows more of this actor's dots than we do: the directory was restored or cloned. Takes a
@@ -232,6 +233,7 @@ class Store final : public Replica {
   Result<void> load_clear();
   Result<void> replay();
   Result<void> replay_record(const JournalRecord& record);
+  Result<void> replay_clock(const JournalRecord& record);
   Result<void> replay_row(const JournalRecord& record);
 
   Result<OpenRow> open_row(std::string row_key, Values values = Values::decoded);
@@ -258,6 +260,7 @@ class Store final : public Replica {
   void put_journaled_meta(std::string_view name, std::string_view value);
   bool has_room_for(std::uint64_t reserve) const;
   void found_damage(std::string_view row_key) const;
+  void note_lost_rows() const;
 
   Result<void> build_step(std::size_t rows);
   Result<void> sweep_step(std::size_t rows);
@@ -282,7 +285,7 @@ class Store final : public Replica {
   std::string record_;  // The row being written; a member to keep its memory.
   Clock clock_at_start_;
   HybridClock hybrid_clock_;
-  LogExtent log_;
+  mutable LogExtent log_;
   // Actors of whom a dot in the rows was not gained for want of room, since their dots were covered last.
   std::set<ActorId> ungained_;
   Clock clear_;
@@ -299,6 +302,7 @@ class Store final : public Replica {
   bool is_new_ = false;
   bool took_fresh_actor_ = false;
   std::uint64_t replayed_ = 0;
+  bool replay_gap_ = false;  // A record was missing before the one that is replayed.
   std::uint64_t bytes_free_ = 0;
   // By row key: components of an earlier boot that this boot has added to, as they were before.
   std::map<std::string, Component, std::less<>> continued_;
@@ -306,6 +310,7 @@ class Store final : public Replica {
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.
   mutable std::set<std::string, std::less<>> damaged_;
+  mutable bool lost_rows_ = false;  // There were some, since all peers last showed our root.
   mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.
   std::unique_ptr<TreeRows> tree_rows_;
   std::unique_ptr<Tree> tree_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/fault.h"
 #include "store/row_record.h"
 #include "store/store.h"
 
@@ -106,6 +107,7 @@ Result<void> Store::load() {
   ++clears_;
   log_ = LogExtent(options_.log);
   swept_ = true;
+  sweep_from_.clear();
   census_ = {};
   is_new_ = !*known;
   if (is_new_) {
@@ -162,6 +164,7 @@ Result<void> Store::load_state() {
   hybrid_clock_ = HybridClock(options_.clock_max_ahead, {state_in.u64()});
   position_ = {state_in.u64()};
   census_ = KeyCensus(state_in.u64());
+  lost_rows_ = state_in.left() > 0 && state_in.u8() != 0;
   if (!state_in.done()) return is_damaged(state_name);
   journal_.on_committed(position_);
   if (auto loaded = load_log(); !loaded) return loaded;
@@ -193,10 +196,12 @@ Result<void> Store::load_clear() {
 
 Result<void> Store::replay() {
   replayed_ = 0;
-  const auto tail = journal_.replay(identity_.node, position_,
+  replay_gap_ = false;
+  const std::uint64_t skipped = planted(Fault::record_skipped_by_replay) ? 1 : 0;
+  const auto tail = journal_.replay(identity_.node, {position_.value + skipped},
                                     [this](const JournalRecord& record) { return replay_record(record); });
   if (!tail) return tl::unexpected(tail.error());
-  if (*tail == Journal::Tail::whole || is_new_) return {};
+  if (*tail == Journal::Tail::whole || is_new_ || planted(Fault::actor_kept_after_damage)) return {};
   // Somebody may have seen dots that we do not know we have issued.
   if (identity_.actor == options_.fresh.actor) {
     return fail(ErrorCode::corrupt, "the journal was damaged while it was written");
@@ -210,21 +215,16 @@ Result<void> Store::replay() {
 
 Result<void> Store::replay_record(const JournalRecord& record) {
   ++replayed_;
-  for (const Dot dot : record.dots) clock_.add(dot);
-  if (!record.clock.empty()) {
-    ByteReader in(record.clock);
-    const Clock joined = Clock::decode(in);
-    if (!in.done()) return is_damaged("journal");
-    if (record.clock_change == ClockChange::replaced) clock_ = {};
-    if (record.clock_change == ClockChange::joined) log_.raise_by(joined, clock_);
-    clock_.join(joined);
-  }
+  replay_gap_ = replay_gap_ || record.position.value != position_.value + 1;
+  if (auto replayed = replay_clock(record); !replayed) return replayed;
   hybrid_clock_ = HybridClock(options_.clock_max_ahead, std::max(hybrid_clock_.last(), Stamp{record.stamp}));
   position_ = record.position;
   dirty_ = true;
   if (!record.meta_name.empty()) pending_.put(Table::meta, record.meta_name, record.meta_value);
   if (record.logged) {
-    for (const Dot dot : record.dots) put_log(dot, record.row_key);
+    for (const Dot dot : record.dots) {
+      if (clock_.covers(dot)) put_log(dot, record.row_key);
+    }
   }
   if (record.meta_name == clear_name) {
     cleared_at_ = position_;
@@ -233,13 +233,39 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   }
   if (record.meta_name == identity_name) {
     if (auto known = load_identity(); !known) return tl::unexpected(known.error());
+    if (record.clock.empty()) replay_gap_ = false;  // Taken by a start that had noticed it.
   }
   return record.row_key.empty() || record.row_unchanged ? Result<void>{} : replay_row(record);
+}
+
+// What a record says of rows that others hold is not believed behind one that is missing: it may have held
+// them. A clock of an exchange or a stream gives nothing then, and takes away what it disowns.
+Result<void> Store::replay_clock(const JournalRecord& record) {
+  const bool trusted = !replay_gap_ || planted(Fault::joins_after_gap);
+  for (const Dot dot : record.row_unchanged && !trusted ? std::span<const Dot>{} : record.dots) {
+    if (planted(Fault::dots_forgotten_by_replay)) continue;
+    const std::uint64_t first = planted(Fault::gap_swallowed) ? 1 : dot.sequence;
+    for (std::uint64_t sequence = first; sequence <= dot.sequence; ++sequence)
+      clock_.add({dot.actor, sequence});
+  }
+  if (record.clock.empty()) return {};
+  ByteReader in(record.clock);
+  const Clock joined = Clock::decode(in);
+  if (!in.done()) return is_damaged("journal");
+  if (record.clock_change == ClockChange::replaced) {
+    const Clock before = clock_;
+    for (const auto& [actor, entry] : before.entries()) clock_.truncate(actor, joined.highest(actor));
+  }
+  if (!trusted) return {};
+  if (record.clock_change == ClockChange::joined) log_.raise_by(joined, clock_);
+  clock_.join(joined);
+  return {};
 }
 
 Result<void> Store::replay_row(const JournalRecord& record) {
   const auto shown = [&](std::string_view bytes) {
     const auto row = decode_record(record.row_key, bytes);
+    if (!row) note_lost_rows();
     return row ? row->shown_until : shows_nothing;
   };
   const auto before = pending_.get(Table::rows, record.row_key);
@@ -300,6 +326,7 @@ void Store::put_meta() {
   state_out.u64(hybrid_clock_.last().value);
   state_out.u64(position_.value);
   state_out.u64(census_.stored());
+  if (lost_rows_) state_out.u8(1);
   put_sealed(state_name, state);
   std::string extent;
   ByteWriter extent_out(extent);

@@ -60,17 +60,27 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
                        });
 }
 
+// What was in a lost row nobody can say, so no dot of before may be streamed as if its row were here.
+void Store::note_lost_rows() const {
+  lost_rows_ = true;
+  log_.raise_by(clock_, {});
+}
+
 // A row found damaged is no row: peers ship theirs. If the tree has counted it, it must be built anew.
 void Store::found_damage(std::string_view row_key) const {
-  if (damaged_.size() >= damaged_rows_max || !damaged_.emplace(row_key).second) return;
+  if (damaged_.contains(row_key)) return;
+  note_lost_rows();
+  if (damaged_.size() >= damaged_rows_max) return;
+  damaged_.emplace(row_key);
   const auto position = find_position(row_key);
   if (tree_->complete() || (position && *position < tree_->built_to())) tree_is_suspect_ = true;
 }
 
 void Store::forget_damaged() {
-  if (damaged_.empty() || tree_is_suspect_ || !tree_->complete()) return;
+  if (!lost_rows_ || tree_is_suspect_ || !tree_->complete()) return;
   for (const std::string& row_key : damaged_) pending_.erase(Table::rows, row_key);
   damaged_.clear();
+  lost_rows_ = false;
   dirty_ = true;
 }
 

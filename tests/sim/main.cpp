@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "world.h"
+#include "history.h"
 
 namespace {
 
@@ -39,11 +39,7 @@ int main(int argc, char** argv) {
   std::uint64_t violations = 0, writes = 0, exchanges = 0;
   const auto start = std::chrono::steady_clock::now();
   for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {
-    knit::sim::WorldOptions options;
-    options.seed = seed;
-    options.hosts = 2 + seed % 4;
-    options.counters = seed % 3 == 0 ? 0 : 3;  // Without them, clients clear.
-    knit::sim::World world(options);
+    knit::sim::World world(knit::sim::options_of(seed));
     if (const auto wrong = world.run()) {
       ++violations;
       std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), wrong->c_str());

@@ -18,16 +18,55 @@ bool counts(const RegisterRow& row, Dot dot) {
   });
 }
 
-}  // namespace
-
-void Model::forget_unsynced(std::size_t host, JournalPosition durable) {
-  std::erase_if(writes_, [&](const Write& w) { return w.host == host && w.position > durable; });
-  std::erase_if(additions_, [&](const Addition& a) { return a.host == host && a.position > durable; });
+std::string text_of(const std::map<Dot, Stamp>& siblings) {
+  std::string text;
+  for (const auto& [dot, stamp] : siblings) text += " " + to_string(dot);
+  return text.empty() ? " nothing" : text;
 }
 
-bool Model::cleared(Dot dot) const {
-  return std::any_of(writes_.begin(), writes_.end(),
-                     [&](const Write& w) { return w.is_clear && w.cleared.covers(dot); });
+}  // namespace
+
+void Model::note_dot(Dot dot) {
+  if (!dots_.insert(dot).second) contradiction_ = "dot " + to_string(dot) + " names two writes";
+}
+
+void Model::forget_dot(Dot dot) {
+  dots_.erase(dot);
+  if (told_.contains(dot)) contradiction_ = "dot " + to_string(dot) + " was shown to a client, and was lost";
+}
+
+void Model::add(Addition addition) {
+  note_dot(addition.dot);
+  additions_.push_back(std::move(addition));
+}
+
+void Model::add(Write write) {
+  note_dot(write.dot);
+  writes_.push_back(std::move(write));
+}
+
+void Model::forget_unsynced(std::size_t host, JournalPosition durable) {
+  const auto lost = [&](const auto& change) {
+    if (change.host != host || change.position <= durable) return false;
+    forget_dot(change.dot);
+    return true;
+  };
+  std::erase_if(writes_, lost);
+  std::erase_if(additions_, lost);
+}
+
+void Model::doubt(std::size_t host, JournalPosition position) {
+  const auto doubt_one = [&](auto& change) {
+    change.doubtful = change.doubtful || (change.host == host && change.position == position);
+  };
+  std::for_each(writes_.begin(), writes_.end(), doubt_one);
+  std::for_each(additions_.begin(), additions_.end(), doubt_one);
+}
+
+bool Model::cleared(Dot dot, const Store& store) const {
+  return std::any_of(writes_.begin(), writes_.end(), [&](const Write& w) {
+    return w.is_clear && w.cleared.covers(dot) && (!is_doubtful(w) || store.clear().covers(w.cleared));
+  });
 }
 
 std::set<std::string> Model::keys() const {
@@ -38,49 +77,73 @@ std::set<std::string> Model::keys() const {
   return keys;
 }
 
+// Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
+Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
+  VersionVector superseded;  // As contexts are: with a write go the earlier ones of its actor.
+  Shown expected;
+  for (auto w = writes_.rbegin(); w != writes_.rend(); ++w) {
+    if (w->is_clear || w->key != key) continue;
+    if (is_doubtful(*w) && !superseded.covers(w->dot) && !is_in(*w, row, store.clear())) continue;
+    for (const Dot dot : w->superseded) superseded.add(dot);
+    if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
+  }
+  return expected;
+}
+
 std::optional<std::string> Model::difference(Store& store) const {
   for (const std::string& key : keys()) {
-    std::map<Dot, Stamp> expected;
-    for (const Write& w : writes_) {
-      if (!w.is_clear && w.shows && w.key == key && !cleared(w.dot)) expected[w.dot] = w.stamp;
-    }
-    for (const Write& w : writes_) {
-      for (const Dot dot : w.superseded) expected.erase(dot);
-    }
     const auto row = store.read(key);
     if (!row) return "key " + key + ": " + row.error().message;
-    std::map<Dot, Stamp> shown;
+    Shown shown;
     for (const Sibling& s : row->row.siblings()) {
       if (s.content != Content::cleared) shown[s.dot] = s.stamp;
     }
-    if (shown == expected) continue;
-    std::string text = "key " + key + " should hold";
-    for (const auto& [dot, stamp] : expected) text += " " + to_string(dot);
-    text += " but holds";
-    for (const auto& [dot, stamp] : shown) text += " " + to_string(dot);
-    return text;
+    const Shown wanted = expected(key, row->row, store);
+    if (shown != wanted)
+      return "key " + key + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
   }
   return std::nullopt;
 }
 
 std::optional<std::string> Model::miscount(Store& store, WallTime now) const {
-  std::map<std::string, std::int64_t> sums;
-  for (const Addition& a : additions_) sums[a.key] += a.amount;
-  for (const auto& [key, sum] : sums) {
+  std::map<std::string, std::set<std::optional<std::int64_t>>> sums;  // All that are possible.
+  for (const Addition& a : additions_) {
+    auto& possible = sums[a.key];
+    if (possible.empty()) possible.insert(std::nullopt);  // Of nothing.
+    std::set<std::optional<std::int64_t>> grown;
+    for (const auto& sum : possible) grown.insert(sum.value_or(0) + a.amount);
+    if (is_doubtful(a)) grown.merge(possible);
+    possible = std::move(grown);
+  }
+  const auto text_of_sum = [](std::optional<std::int64_t> sum) {
+    return sum ? std::to_string(*sum) : std::string("nothing");
+  };
+  for (const auto& [key, possible] : sums) {
     const auto row = store.read(key);
     if (!row) return "counter " + key + ": " + row.error().message;
     const auto shown = row->row.shown(now);
-    const std::string text = shown ? shown->text() : "nothing";
-    if (text != std::to_string(sum)) {
-      return "counter " + key + " should show " + std::to_string(sum) + " but shows " + text;
-    }
+    const std::string text = shown ? shown->text() : text_of_sum(std::nullopt);
+    const auto fits = [&](const auto& sum) { return text == text_of_sum(sum); };
+    if (std::none_of(possible.begin(), possible.end(), fits))
+      return "counter " + key + " should show " + text_of_sum(*possible.begin()) + " but shows " + text;
   }
   return std::nullopt;
 }
 
-std::optional<std::string> Model::uncovered(Store& store) const {
+// Itself, or what superseded it. (A row that was written anew over a damaged one has lost its context.)
+bool Model::is_in(const Write& write, const RegisterRow& row, const Clock& clear) const {
+  const Dot dot = write.dot;
+  if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || clear.covers(dot)) return true;
+  return std::any_of(writes_.begin(), writes_.end(), [&](const Write& later) {
+    const auto& superseded = later.superseded;
+    return std::find(superseded.begin(), superseded.end(), dot) != superseded.end() &&
+           is_in(later, row, clear);
+  });
+}
+
+std::optional<std::string> Model::uncovered(Store& store, const std::set<std::string>& scarred) const {
   for (const Write& w : writes_) {
-    if (!store.clock().covers(w.dot)) continue;
+    if (!store.clock().covers(w.dot) || scarred.contains(w.key)) continue;
     if (w.is_clear) {
       if (!store.clear().covers(w.cleared))
         return "clear " + to_string(w.dot) + " is covered but not applied";
@@ -88,9 +151,8 @@ std::optional<std::string> Model::uncovered(Store& store) const {
     }
     const auto row = store.read(w.key);
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
-    const bool there = holds(row->row, w.dot) || counts(row->row, w.dot) ||
-                       row->row.context().covers(w.dot) || store.clear().covers(w.dot);
-    if (!there) return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
+    if (!is_in(w, row->row, store.clear()))
+      return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
   }
   return std::nullopt;
 }

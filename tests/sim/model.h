@@ -1,8 +1,9 @@
 // What must be true in the end: every write that became durable is shown, or was superseded by one
-// that did. Knows each write a client made, and what it superseded.
+// that did. Knows each write a client made, what it superseded, and what clients were told.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,38 +26,62 @@ struct Write {
   bool shows = true;  // As a sibling; an increment does not, but its dot is in the row too.
   Clock cleared;      // Of a FLUSHALL: what it covers. `key` is empty then.
   bool is_clear = false;
+  bool doubtful = false;  // Its record rotted: peers may have it, or nobody.
 };
 
 // An increment of a key that is never written otherwise.
 struct Addition {
   std::size_t host{};
   JournalPosition position;
+  Dot dot;
   std::string key;
   std::int64_t amount{};
+  bool doubtful = false;
 };
 
 class Model {
  public:
-  void add(Addition addition) { additions_.push_back(std::move(addition)); }
-  void add(Write write) { writes_.push_back(std::move(write)); }
+  void add(Addition addition);
+  void add(Write write);
+  // A client has seen what these dots wrote, on the host that issued them or on another.
+  void tell(const std::vector<Dot>& dots) { told_.insert(dots.begin(), dots.end()); }
   // Host lost what it had not made durable: dots above may name other writes from now on.
   void forget_unsynced(std::size_t host, JournalPosition durable);
+  // The host's record of this position rotted.
+  void doubt(std::size_t host, JournalPosition position);
 
+  // This host is gone for now, and with it the writes that nobody else has.
+  void miss(std::optional<std::size_t> host) { missed_ = host; }
+
+  // What clients saw that can never be: a dot that names two writes, a write that was shown and then lost.
+  const std::optional<std::string>& contradiction() const { return contradiction_; }
   // Empty if the rows of `store` are just what the writes demand, which all nodes have seen by now.
   std::optional<std::string> difference(Store& store) const;
   // Empty if each key that was only ever incremented shows the sum of all increments that lasted.
   std::optional<std::string> miscount(Store& store, WallTime now) const;
-  // Invariant 2: what the clock covers is in the rows.
-  std::optional<std::string> uncovered(Store& store) const;
+  // Invariant 2: what the clock covers is in the rows. Not asked of keys in `scarred`: their rows were
+  // damaged behind the store's back.
+  std::optional<std::string> uncovered(Store& store, const std::set<std::string>& scarred) const;
 
   std::size_t writes() const { return writes_.size() + additions_.size(); }
 
  private:
-  bool cleared(Dot dot) const;
-  std::set<std::string> keys() const;
+  using Shown = std::map<Dot, Stamp>;
 
-  std::vector<Write> writes_;
+  bool is_doubtful(const auto& change) const { return change.doubtful || change.host == missed_; }
+  void note_dot(Dot dot);
+  void forget_dot(Dot dot);
+  bool cleared(Dot dot, const Store& store) const;
+  bool is_in(const Write& write, const RegisterRow& row, const Clock& clear) const;
+  std::set<std::string> keys() const;
+  Shown expected(const std::string& key, const RegisterRow& row, const Store& store) const;
+
+  std::vector<Write> writes_;  // In the order in which they were made.
   std::vector<Addition> additions_;
+  std::set<Dot> dots_;  // Of them all.
+  std::set<Dot> told_;
+  std::optional<std::size_t> missed_;
+  std::optional<std::string> contradiction_;
 };
 
 }  // namespace knit::sim

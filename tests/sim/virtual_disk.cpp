@@ -54,8 +54,7 @@ void VirtualDisk::crash(bool written) {
 void VirtualDisk::damage_row(std::uint64_t random) {
   Entries& rows = of(Table::rows);
   if (rows.empty()) return;
-  std::string& record = std::next(rows.begin(), static_cast<std::ptrdiff_t>(random % rows.size()))->second;
-  record[random / 7 % record.size()] ^= 0x40;
+  damage(std::next(rows.begin(), static_cast<std::ptrdiff_t>(random % rows.size()))->second, random / 7);
 }
 
 void VirtualDisk::lose_row(std::uint64_t random) {
@@ -90,16 +89,24 @@ void VirtualJournal::discard_unsynced() {
   while (!entries_.empty() && entries_.back().position > synced_) entries_.pop_back();
 }
 
-void VirtualJournal::crash(bool torn) {
+JournalPosition VirtualJournal::crash(bool torn, std::size_t kept) {
+  for (; kept > 0 && waiting(); --kept) {
+    const auto unsynced = [this](const Entry& entry) { return entry.position > synced(); };
+    synced_ = std::find_if(entries_.begin(), entries_.end(), unsynced)->position;
+  }
   torn_ = torn_ || (torn && waiting());
   discard_unsynced();
   committed_ = {};
+  return synced_;
 }
 
-void VirtualJournal::damage(std::uint64_t random) {
-  if (entries_.empty() || waiting()) return;
-  std::string& frame = entries_[random % entries_.size()].frame;
-  frame[random / 7 % (frame.size() - 2 * journal_frame_header_bytes) + journal_frame_header_bytes] ^= 0x40;
+std::optional<JournalPosition> VirtualJournal::damage(std::uint64_t random) {
+  if (entries_.empty()) return std::nullopt;
+  Entry& entry = entries_[random % entries_.size()];
+  // Of the record; the end frame behind it is another one.
+  const std::size_t size = entry.frame.size() - 2 * journal_frame_header_bytes;
+  entry.frame[random / 7 % size + journal_frame_header_bytes] ^= 0x40;
+  return entry.position;
 }
 
 Result<Journal::Tail> VirtualJournal::replay(NodeId, JournalPosition after,

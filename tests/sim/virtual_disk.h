@@ -32,6 +32,7 @@ class VirtualDisk final : public OrderedStore {
   // Flips one byte of a stored row, or loses it: behind the store's back, between two boots.
   void damage_row(std::uint64_t random);
   void lose_row(std::uint64_t random);
+  static void damage(std::string& record, std::uint64_t random) { record[random % record.size()] ^= 0x40; }
   // All there is of a table, to be damaged.
   using Entries = std::map<std::string, std::string, std::less<>>;
   Entries& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
@@ -65,8 +66,11 @@ class VirtualJournal final : public Journal {
   bool waiting() const { return !entries_.empty() && entries_.back().position > synced(); }
   // Syncs what has been appended up to `position`. disk_full: discard_unsynced() is to be called.
   Result<void> sync(JournalPosition position = {~std::uint64_t{0}});
-  void crash(bool torn);              // `torn`: something is there of a record that was not synced.
-  void damage(std::uint64_t random);  // A synced record becomes unreadable.
+  // The host died. `kept` of the records that were not synced are there all the same; `torn`: something of
+  // the next one too. Answers up to where all are there.
+  JournalPosition crash(bool torn, std::size_t kept = 0);
+  // A record of a host that is down becomes unreadable; answers which.
+  std::optional<JournalPosition> damage(std::uint64_t random);
 
   bool full = false;
 

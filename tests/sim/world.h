@@ -22,11 +22,23 @@
 
 namespace knit::sim {
 
+constexpr Millis clock_max_ahead{500};
+
+inline std::string address_of(std::size_t host) { return "host" + std::to_string(host); }
+
 struct WorldOptions {
   std::uint64_t seed{};
   std::size_t hosts = 3;
   std::size_t keys = 12;
   std::size_t counters = 3;
+  bool rot = true;  // Of journals. Not with clears: without its clear a row cannot be judged.
+  Millis exchange_interval{15'000};
+  Millis exchange_deadline{3000};
+  LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
+  bool narrow_streams = false;     // Batches of few rows, and credit for few batches.
+  bool loses_host = false;         // One comes back only when the others have agreed without it.
+  double count_chance = 0.2;       // That a client's write is an increment of one of these.
+  double commit_chance = 0.2;      // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
 };
@@ -45,6 +57,11 @@ class World {
   std::uint64_t exchanges() const { return exchanges_; }
 
  private:
+  // What a client is to be told: something that these dots wrote.
+  struct Reply {
+    JournalPosition after;
+    std::vector<Dot> dots;
+  };
   struct Host {
     VirtualDisk disk;
     VirtualJournal journal;
@@ -55,8 +72,12 @@ class World {
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
     std::int64_t skew_millis{};
-    std::deque<Send> held;  // Until their position is synced.
-    std::uint64_t boot{};   // Events of an earlier boot are stale.
+    std::deque<Send> held;          // Until their position is synced;
+    std::vector<Reply> replies;     // these too.
+    std::set<std::string> scarred;  // Keys whose rows were damaged.
+    Clock promised;                 // What others were told to be durable here, when it crashed.
+    bool rotten = false;            // A record of the journal was.
+    std::uint64_t boot{};           // Events of an earlier boot are stale.
     bool up() const { return node != nullptr; }
   };
   struct VirtualLink {
@@ -92,17 +113,38 @@ class World {
   void commit_done(std::size_t host);
   void undo(std::size_t host);
 
+  // Clients: world_clients.cpp.
   void client(std::size_t host);
+  void client_read(Host& host);
   void client_write(Host& host, std::size_t index);
+  void clear(Host& host, std::size_t index);
   void count(Host& host, std::size_t index);
   void record(std::size_t index, const std::string& key, const RegisterRow& before);
+  void record_sibling(Write write, const RegisterRow& before, const Sibling& written);
+  void check_stamp(const Host& host, Stamp issued, Stamp superseded);
+  void answer(Host& host, std::vector<Dot> dots);
+  const std::string& any_key();
+
+  // Faults: world_faults.cpp.
   void fault();
+  void crash_and_boot(std::size_t host);
+  void cut_off(std::size_t host);
+  void rot(std::size_t host);
+  void scar(std::size_t host);
+  std::optional<std::size_t> holder_of(std::size_t host, const std::string& key, std::string_view record);
+  void inspect();
+  void note_promises(std::size_t host);
   void heal();
+  void lose_host();
+  std::optional<std::string> stream_only();
+  std::optional<std::string> lose_rows();
+  std::uint64_t rows_exchanged();
   bool converged();
   std::optional<std::string> converge(const char* when);
   std::optional<std::string> disagreement();
   void check_clock(std::size_t host);
   void check_tree(std::size_t host);
+  Store::Verification scrub(std::size_t host);
 
   WorldOptions options_;
   std::mt19937_64 random_;
@@ -112,11 +154,13 @@ class World {
   std::vector<std::unique_ptr<Host>> hosts_;
   std::map<LinkId, VirtualLink> links_;
   std::set<std::pair<std::size_t, std::size_t>> cut_;  // Directions in which everything vanishes.
+  std::set<std::size_t> slow_;  // Hosts whose disk is slow, and that everything takes long to reach.
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   Millis time_{1000};
   std::uint64_t order_ = 0;
   std::uint64_t next_link_ = 1;
   bool faults_ = true;
+  std::optional<std::size_t> lost_;  // A host that stays down.
   Model model_;
   std::uint64_t trace_ = 1;
   std::uint64_t exchanges_ = 0;

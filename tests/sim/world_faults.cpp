@@ -1,6 +1,8 @@
-// What clients do, and what goes wrong meanwhile.
+// What goes wrong.
 #include <algorithm>
 
+#include "crdt/row_key.h"
+#include "store/row_record.h"
 #include "world.h"
 
 namespace knit::sim {
@@ -9,106 +11,87 @@ void World::fault() {
   if (!faults_) return;
   const std::size_t a = random(hosts_.size());
   const std::size_t b = random(hosts_.size());
-  switch (random(7)) {
-    case 0:
-      crash(a);
-      at(Millis(200 + random(4000)), [this, a] {
-        if (!hosts_[a]->up()) boot(a);
-      });
-      break;
+  switch (random(8)) {
+    case 0: crash_and_boot(a); break;
     case 1: cut_.insert({a, b}); break;
-    case 2:
-      for (std::size_t other = 0; other < hosts_.size(); ++other) {
-        cut_.insert({a, other});
-        cut_.insert({other, a});
-      }
-      break;
+    case 2: cut_off(a); break;
     case 3: cut_.clear(); break;
     case 4:
       if (!links_.empty())
         break_link(std::next(links_.begin(), static_cast<std::ptrdiff_t>(random(links_.size())))->first);
       break;
-    case 5: hosts_[a]->disk.full = chance(0.5); break;
-    default:
-      if (hosts_[a]->up()) check_clock(a);
-      if (hosts_[a]->up()) check_tree(a);
+    case 5:
+      if (!slow_.erase(a)) slow_.insert(a);
+      break;
+    case 6:
+      if (!options_.loses_host) scar(a);
+      at(Millis(random(300)), [this] { cut_.clear(); });  // Those who were cut off read it next.
+      break;
+    default: hosts_[a]->disk.full = chance(0.5);
   }
   at(Millis(50 + random(1500)), [this] { fault(); });
 }
 
-void World::client(std::size_t index) {
+void World::crash_and_boot(std::size_t index) {
+  crash(index);
+  if (options_.rot && chance(0.8)) rot(index);
+  for (int i = 0; i < 6 && !options_.loses_host && chance(0.7); ++i) scar(index);
+  at(Millis(50 + random(chance(0.5) ? 300 : 4000)), [this, index] {
+    if (!hosts_[index]->up() && index != lost_) boot(index);
+  });
+}
+
+// A record of the journal becomes unreadable.
+void World::rot(std::size_t index) {
+  Host& host = *hosts_[index];
+  const auto position = host.journal.damage(random_());
+  if (!position || *position <= host.disk.durable()) return;
+  host.rotten = true;
+  host.promised = {};
+  model_.doubt(index, *position);
+}
+
+// A stored row becomes unreadable. Only one that some other host has on its disk: else it were lost.
+void World::scar(std::size_t index) {
+  Host& host = *hosts_[index];
+  const std::string key = !counters_.empty() && chance(0.5) ? counters_[random(counters_.size())] : any_key();
+  auto& rows = host.disk.of(Table::rows);
+  const auto row = rows.find(string_row_key(key, cluster_.hash_keys));
+  if (row == rows.end()) return;
+  const auto holder = holder_of(index, key, row->second);
+  if (!holder) return;
+  VirtualDisk::damage(row->second, random_());
+  host.scarred.insert(key);
+  if (chance(0.5)) cut_off(*holder);  // So that it hears first from those who know less.
+}
+
+void World::cut_off(std::size_t index) {
+  for (std::size_t other = 0; other < hosts_.size(); ++other) {
+    cut_.insert({index, other});
+    cut_.insert({other, index});
+  }
+}
+
+// Another host that has all that this row of host `index` holds, on its disk.
+std::optional<std::size_t> World::holder_of(std::size_t index, const std::string& key,
+                                            std::string_view bytes) {
+  const auto record = decode_record(string_row_key(key, cluster_.hash_keys), bytes);
+  const auto mine = record ? decode_body(record->body) : tl::unexpected(record.error());
+  for (std::size_t other = 0; mine && other < hosts_.size(); ++other) {
+    if (other == index || !hosts_[other]->up()) continue;
+    auto theirs = hosts_[other]->store->read(key);
+    if (theirs && theirs->seen == JournalPosition{} && !theirs->row.merge(mine->row)) return other;
+  }
+  return std::nullopt;
+}
+
+// What must be true at any moment.
+void World::inspect() {
   if (!faults_) return;
-  client_write(*hosts_[index], index);
-  Outbox none;
-  settle(index, none);
-  on_host(index, Millis(1 + random(200)), [this, index] { client(index); });
-}
-
-void World::client_write(Host& host, std::size_t index) {
-  if (chance(0.2)) return count(host, index);
-  const WallTime wall = now(host).wall;
-  const std::string& key = keys_[random(keys_.size())];
-  const auto before = host.store->read(key);
-  if (!before) return;
-  const Expiry soon{wall.millis + 1 + random(20'000)};
-  const std::uint64_t action = random(100);
-  if (action < 1) {
-    if (!counters_.empty()) return;  // A clear would take them too.
-    if (host.keyspace->clear(wall)) {
-      const ActorId actor = host.store->identity().actor;
-      model_.add({index,
-                  host.store->applied(),
-                  {actor, host.store->clock().base(actor)},
-                  {},
-                  {},
-                  {},
-                  true,
-                  host.store->clear(),
-                  true});
-    }
-    return;
-  }
-  SetOptions options;
-  if (action < 15) options.expiry = soon;
-  const bool done =
-      action < 50   ? host.keyspace->set(key, std::to_string(random(1000)), options, wall).has_value()
-      : action < 75 ? host.keyspace->add(key, static_cast<std::int64_t>(random(20)) - 5, wall).has_value()
-      : action < 90 ? host.keyspace->remove(key, wall).has_value()
-                    : host.keyspace->set_expiry(key, chance(0.3) ? Expiry{} : soon, wall).has_value();
-  if (done) record(index, key, before->row);
-}
-
-void World::count(Host& host, std::size_t index) {
-  if (counters_.empty()) return;
-  const std::string& key = counters_[random(counters_.size())];
-  const auto amount = static_cast<std::int64_t>(random(20)) - 5;
-  if (host.keyspace->add(key, amount, now(host).wall))
-    model_.add(Addition{index, host.store->applied(), key, amount});
-}
-
-// A write shows as one sibling with a dot that was not there before; a raised expiry shows none, and an
-// increment shows in the counter.
-void World::record(std::size_t index, const std::string& key, const RegisterRow& before) {
-  Store& store = *hosts_[index]->store;
-  const auto after = store.read(key);
-  if (!after) return;
-  Write write{index, store.applied(), {}, {}, key, {}, true, {}, false};
-  if (after->row.siblings() == before.siblings()) {
-    const ActorId actor = store.identity().actor;
-    if (after->row.counter() == before.counter()) return;
-    write.dot = {actor, store.clock().base(actor)};
-    write.shows = false;
-    model_.add(std::move(write));
-    return;
-  }
-  if (after->row.siblings().size() != 1) return;
-  write.dot = after->row.siblings().front().dot;
-  write.stamp = after->row.siblings().front().stamp;
-  for (const Sibling& old : before.siblings()) {
-    if (old.dot == write.dot) return;
-    write.superseded.push_back(old.dot);
-  }
-  model_.add(std::move(write));
+  const std::size_t host = random(hosts_.size());
+  if (hosts_[host]->up()) check_clock(host);
+  if (hosts_[host]->up()) check_tree(host);
+  at(Millis(100 + random(600)), [this] { inspect(); });
 }
 
 }  // namespace knit::sim

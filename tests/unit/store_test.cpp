@@ -297,7 +297,6 @@ TEST_CASE("a damaged row can be overwritten and deleted, and goes when nobody sh
   damage();
   host.set("k", "again");
   CHECK(host.get("k") == "again");
-  CHECK_FALSE(host.store->has_damage());
   CHECK(host.proven());
   host.commit();
   damage();
@@ -532,6 +531,62 @@ TEST_CASE("whatever is written, committed and restarted, the store reads like a 
   host.work();
   CHECK(host.keyspace->size(now) == applied.size());
   CHECK(host.proven());
+}
+
+TEST_CASE("rows were lost until all peers agree, also when others replaced them and after a restart") {
+  Host host(1);
+  host.set("k", "v");
+  host.commit();
+  host.disk.damage_row(7);
+  host.open();
+  host.set("k", "again");
+  REQUIRE(host.journal.sync());
+  host.open();  // The journal's row replaces the damaged one before anybody has seen that.
+  CHECK(host.store->has_damage());
+  host.commit();
+  host.open();
+  CHECK(host.store->has_damage());
+  host.store->forget_damaged();
+  CHECK_FALSE(host.store->has_damage());
+  host.commit();
+  host.open();
+  CHECK_FALSE(host.store->has_damage());
+  CHECK(host.get("k") == "again");
+}
+
+TEST_CASE("a sweep that an undo interrupts begins anew") {
+  Host host(1);
+  for (int i = 0; i < 100; ++i) host.set("key" + std::to_string(i), "v");
+  host.commit();
+  REQUIRE(host.keyspace->clear(now));
+  host.commit();
+  while (!host.store->tree().complete()) REQUIRE(host.store->work(100));
+  REQUIRE(host.store->work(50));
+  host.journal.full = true;
+  host.set("k", "v");
+  host.commit();
+  host.work();
+  std::size_t rows = 0;
+  REQUIRE(host.store->visit_rows(Range::all(), {}, [&](const RowView&) { return ++rows > 0; }));
+  CHECK(rows == 0);
+  CHECK(host.proven());
+}
+
+TEST_CASE("a clock joined behind a damaged record is not believed") {
+  Host host(1), peer(2);
+  peer.set("k", "v");
+  host.take_rows_of(peer);
+  Clock theirs;
+  theirs.add({{200}, 1});
+  theirs.add({{300}, 1});
+  REQUIRE(host.store->join_clock(theirs, now));
+  REQUIRE(host.journal.sync());
+  REQUIRE(host.journal.damage(0));
+  host.options.fresh.actor = {101};
+  host.open();
+  CHECK(host.get("k") == "(nil)");
+  CHECK_FALSE(host.store->clock().covers(theirs));
+  CHECK(host.store->took_fresh_actor());
 }
 
 TEST_CASE("a scrub looks at all rows once in its interval, a few at a time") {

@@ -1,0 +1,21 @@
+#include "history.h"
+
+namespace knit::sim {
+
+WorldOptions options_of(std::uint64_t seed) {
+  WorldOptions options;
+  options.seed = seed;
+  options.hosts = 2 + seed % 4;
+  options.keys = seed % 5 == 0 ? 60 : 12;
+  options.commit_chance = seed % 7 < 3 ? 0.01 : 0.2;
+  options.counters = seed % 3;  // Without them, clients clear.
+  options.exchange_interval = seed % 2 == 0 ? Millis(2000) : Millis(3'600'000);
+  options.narrow_streams = seed % 13 < 8;
+  options.loses_host = options.hosts > 2 && seed % 17 < 8;
+  if (seed % 4 != 0) options.log = {std::uint64_t{200} << (seed % 11), Millis(500 << (seed % 8))};
+  if (options.counters == 1) options.count_chance = 0.6;
+  options.rot = options.counters == 2;  // What rot takes away cannot be counted exactly.
+  return options;
+}
+
+}  // namespace knit::sim

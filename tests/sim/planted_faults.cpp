@@ -1,0 +1,67 @@
+#include "planted_faults.h"
+
+#include <array>
+
+namespace knit::sim {
+
+namespace {
+
+constexpr auto clears = [](const WorldOptions& options) { return options.counters == 0; };
+constexpr auto counts = [](const WorldOptions& options) {
+  return options.counters == 1 && !options.loses_host && options.hosts > 2;
+};
+constexpr auto rots = [](const WorldOptions& options) { return options.rot; };
+constexpr auto is_damaged = [](const WorldOptions& options) {
+  return !options.loses_host && options.hosts > 2 && options.counters > 0;
+};
+constexpr auto exchanges = [](const WorldOptions& options) {
+  return options.exchange_interval < options.faults_for && options.hosts > 2;
+};
+
+constexpr std::array faults{
+    PlantedFault{Fault::send_before_sync, "send_before_sync", "rule 3", 60},
+    PlantedFault{Fault::read_before_sync, "read_before_sync", "rule 3", 100},
+    PlantedFault{Fault::answer_before_sync, "answer_before_sync", "rule 3", 30},
+    PlantedFault{Fault::actor_kept_after_damage, "actor_kept_after_damage", "rule 4", 50, rots},
+    PlantedFault{Fault::dots_forgotten_by_replay, "dots_forgotten_by_replay", "rule 4", 30},
+    PlantedFault{Fault::clock_kept_by_undo, "clock_kept_by_undo", "rule 4", 50},
+    PlantedFault{Fault::end_clock_joined, "end_clock_joined", "rule 5", 150, exchanges},
+    PlantedFault{Fault::clock_joined_before_rows, "clock_joined_before_rows", "rule 5", 30},
+    PlantedFault{Fault::log_kept_by_trim, "log_kept_by_trim", "rule 6", 30},
+    PlantedFault{Fault::log_kept_by_join, "log_kept_by_join", "rule 6", 600, exchanges},
+    PlantedFault{Fault::trim_unnoticed, "trim_unnoticed", "rule 6", 200},
+    PlantedFault{Fault::unreadable_delivered, "unreadable_delivered", "rule 6", 600, is_damaged},
+    PlantedFault{Fault::streamed_not_logged, "streamed_not_logged", "rule 6", 30},
+    PlantedFault{Fault::covered_before_replacement, "covered_before_replacement", "invariant 2", 60},
+    PlantedFault{Fault::left_out_row_counted, "left_out_row_counted", "invariant 2", 600},
+    PlantedFault{Fault::position_kept_without_link, "position_kept_without_link", "invariant 2", 100},
+    PlantedFault{Fault::acknowledged_before_sync, "acknowledged_before_sync", "rule 3", 200},
+    PlantedFault{Fault::credit_never_returned, "credit_never_returned", "streams", 150},
+    PlantedFault{Fault::clear_not_streamed, "clear_not_streamed", "clears", 50, clears},
+    PlantedFault{Fault::relay_refused, "relay_refused", "streams", 150},
+    PlantedFault{Fault::gap_swallowed, "gap_swallowed", "rule 7", 50, rots},
+    PlantedFault{Fault::joins_after_gap, "joins_after_gap", "rule 7", 600, rots},
+    PlantedFault{Fault::clock_of_damage_joined, "clock_of_damage_joined", "rule 7", 600, is_damaged},
+    PlantedFault{Fault::delta_forgotten, "delta_forgotten", "rule 8", 30},
+    PlantedFault{Fault::row_lost_by_split, "row_lost_by_split", "rule 8", 50},
+    PlantedFault{Fault::exchange_before_tree, "exchange_before_tree", "rule 9", 600, exchanges},
+    PlantedFault{Fault::record_skipped_by_replay, "record_skipped_by_replay", "rule 9", 30},
+    PlantedFault{Fault::journal_dropped_early, "journal_dropped_early", "rule 9", 60},
+    PlantedFault{Fault::expired_shown, "expired_shown", "rule 10", 30},
+    PlantedFault{Fault::stamp_below_superseded, "stamp_below_superseded", "rule 14", 30},
+    PlantedFault{Fault::clock_dragged_ahead, "clock_dragged_ahead", "rule 14", 30},
+    PlantedFault{Fault::row_after_its_clock, "row_after_its_clock", "invariant 2", 60},
+    PlantedFault{Fault::context_ignored, "context_ignored", "invariant 6", 30},
+    PlantedFault{Fault::superseded_forgotten, "superseded_forgotten", "invariant 6", 30},
+    PlantedFault{Fault::sibling_lost, "sibling_lost", "invariant 5", 30},
+    PlantedFault{Fault::component_continued, "component_continued", "counters", 600, counts},
+    PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 600, clears},
+    PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 300, clears},
+    PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},
+};
+
+}  // namespace
+
+std::span<const PlantedFault> planted_faults() { return faults; }
+
+}  // namespace knit::sim

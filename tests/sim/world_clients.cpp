@@ -1,0 +1,137 @@
+// What clients do, and what they must never see.
+#include <algorithm>
+
+#include "world.h"
+
+namespace knit::sim {
+
+namespace {
+
+std::vector<Dot> dots_of(const RegisterRow& row) {
+  std::vector<Dot> dots;
+  for (const Sibling& sibling : row.siblings()) dots.push_back(sibling.dot);
+  for (const Component& component : row.counter().components()) dots.push_back(component.last_dot());
+  return dots;
+}
+
+}  // namespace
+
+const std::string& World::any_key() {
+  const std::size_t index = random(keys_.size() + counters_.size());
+  return index < keys_.size() ? keys_[index] : counters_[index - keys_.size()];
+}
+
+void World::client(std::size_t index) {
+  if (!faults_) return;
+  Host& host = *hosts_[index];
+  if (chance(0.25)) {
+    client_read(host);
+  } else {
+    client_write(host, index);
+  }
+  Outbox none;
+  settle(index, none);
+  on_host(index, Millis(1 + random(200)), [this, index] { client(index); });
+}
+
+void World::answer(Host& host, std::vector<Dot> dots) {
+  host.replies.push_back({host.keyspace->seen(), std::move(dots)});
+}
+
+void World::client_read(Host& host) {
+  const std::string& key = any_key();
+  const WallTime wall = now(host).wall;
+  const auto found = host.keyspace->get(key, wall);
+  if (!found) return;
+  if (*found && (*found)->expiry.passed(wall))
+    violation_ = "key " + key + " is shown although it has expired";
+  const auto row = host.store->read(key);
+  if (row) answer(host, dots_of(row->row));
+}
+
+void World::client_write(Host& host, std::size_t index) {
+  if (chance(options_.count_chance)) return count(host, index);
+  const WallTime wall = now(host).wall;
+  const std::string& key = keys_[random(keys_.size())];
+  const auto found = host.store->read(key);
+  const RegisterRow before = found ? found->row : RegisterRow{};  // A damaged one is overwritten.
+  const Expiry soon{wall.millis + 1 + random(20'000)};
+  const std::uint64_t action = random(100);
+  if (action < 4) return clear(host, index);
+  SetOptions options;
+  if (action < 15) options.expiry = soon;
+  const bool done =
+      action < 50   ? host.keyspace->set(key, std::to_string(random(1000)), options, wall).has_value()
+      : action < 75 ? host.keyspace->add(key, static_cast<std::int64_t>(random(20)) - 5, wall).has_value()
+      : action < 90 ? host.keyspace->remove(key, wall).has_value()
+                    : host.keyspace->set_expiry(key, chance(0.3) ? Expiry{} : soon, wall).has_value();
+  if (done) record(index, key, before);
+}
+
+void World::clear(Host& host, std::size_t index) {
+  if (!counters_.empty() || !host.keyspace->clear(now(host).wall)) return;  // A clear would take them too.
+  Write write;
+  write.host = index;
+  write.position = host.store->applied();
+  const ActorId actor = host.store->identity().actor;
+  write.dot = {actor, host.store->clock().base(actor)};
+  write.cleared = host.store->clear();
+  write.is_clear = true;
+  answer(host, {write.dot});
+  model_.add(std::move(write));
+}
+
+void World::count(Host& host, std::size_t index) {
+  if (counters_.empty()) return;
+  const std::string& key = counters_[random(counters_.size())];
+  const auto amount = static_cast<std::int64_t>(random(20)) - 5;
+  const JournalPosition before = host.store->applied();
+  if (!host.keyspace->add(key, amount, now(host).wall) || host.store->applied() == before) return;
+  const ActorId actor = host.store->identity().actor;
+  const Dot dot{actor, host.store->clock().base(actor)};
+  answer(host, {dot});
+  model_.add(Addition{index, host.store->applied(), dot, key, amount});
+}
+
+// A write shows as one sibling with a dot that was not there before; a raised expiry shows none, and an
+// increment shows in the counter.
+void World::record(std::size_t index, const std::string& key, const RegisterRow& before) {
+  Host& host = *hosts_[index];
+  const auto after = host.store->read(key);
+  if (!after) return;
+  Write write;
+  write.host = index;
+  write.position = host.store->applied();
+  write.key = key;
+  if (after->row.siblings() == before.siblings()) {
+    const ActorId actor = host.store->identity().actor;
+    if (after->row.counter() == before.counter()) return;
+    write.dot = {actor, host.store->clock().base(actor)};
+    write.shows = false;
+    answer(host, {write.dot});
+    model_.add(std::move(write));
+  } else if (after->row.siblings().size() == 1) {
+    record_sibling(std::move(write), before, after->row.siblings().front());
+  }
+}
+
+void World::record_sibling(Write write, const RegisterRow& before, const Sibling& written) {
+  Host& host = *hosts_[write.host];
+  write.dot = written.dot;
+  write.stamp = written.stamp;
+  for (const Sibling& old : before.siblings()) {
+    if (old.dot == write.dot) return;  // Its expiry was raised.
+    write.superseded.push_back(old.dot);
+  }
+  check_stamp(host, write.stamp, before.greatest_stamp());
+  answer(host, {write.dot});
+  model_.add(std::move(write));
+}
+
+void World::check_stamp(const Host& host, Stamp issued, Stamp superseded) {
+  if (issued <= superseded) violation_ = "a write has a stamp below what it supersedes";
+  const WallTime ahead{now(host).wall.millis + static_cast<std::uint64_t>(clock_max_ahead.count()) + 1};
+  if (issued > std::max(Stamp::at(ahead), superseded.next())) violation_ = "a peer's clock has moved ours";
+}
+
+}  // namespace knit::sim

@@ -1,0 +1,162 @@
+// What a history is made of: faults while clients write, then proofs that all is there and the same.
+#include <algorithm>
+
+#include "merkle/tree.h"
+#include "world.h"
+
+namespace knit::sim {
+
+namespace {
+
+constexpr int streamed_writes = 10;  // Of each host.
+constexpr Millis streamed_within{2500};
+
+}  // namespace
+
+std::optional<std::string> World::run() {
+  at(Millis(50), [this] { fault(); });
+  at(Millis(50), [this] { inspect(); });
+  run_until(time_ + options_.faults_for);
+  if (options_.loses_host) lose_host();
+  heal();
+  if (auto wrong = converge("after the faults")) return wrong;
+  for (std::size_t i = 0; i < hosts_.size(); ++i) check_clock(i);
+  if (auto wrong = stream_only()) return wrong;
+  return lose_rows();
+}
+
+// The others must agree without it, on what some of them had of its writes too.
+void World::lose_host() {
+  lost_ = random(hosts_.size());
+  crash(*lost_);
+  heal();
+  model_.miss(lost_);
+  converge("while a host was gone");
+  model_.miss(std::nullopt);
+  lost_.reset();
+}
+
+void World::heal() {
+  faults_ = false;
+  cut_.clear();
+  slow_.clear();
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    hosts_[i]->disk.full = false;
+    if (hosts_[i]->up()) scrub(i);
+    if (!hosts_[i]->up() && i != lost_) boot(i);
+  }
+}
+
+std::uint64_t World::rows_exchanged() {
+  std::uint64_t rows = 0;
+  for (const auto& host : hosts_) rows += host->node->status(now(*host)).totals.rows_changed;
+  return rows;
+}
+
+// Writes of hosts that all can reach need no exchange.
+std::optional<std::string> World::stream_only() {
+  const bool log_suffices = options_.log.bytes_max >= 8000 && options_.log.age_max > 2 * streamed_within;
+  if (violation_ || !log_suffices || options_.exchange_interval < options_.converge_within) return violation_;
+  run_until(time_ + options_.exchange_deadline);  // Sessions end.
+  const std::uint64_t before = rows_exchanged();
+  for (int i = 0; i < streamed_writes; ++i) {
+    for (std::size_t host = 0; host < hosts_.size(); ++host) {
+      client_write(*hosts_[host], host);
+      Outbox none;
+      settle(host, none);
+    }
+    run_until(time_ + Millis(20));
+  }
+  const Millis deadline = time_ + streamed_within;
+  while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(50));
+  if (violation_) return violation_;
+  if (!converged()) return "streams did not bring all writes in time";
+  // What a clear has left of a row depends on what came first, and may differ.
+  if (!counters_.empty() && rows_exchanged() != before) return "an exchange brought what streams are for";
+  return converge("after streams");
+}
+
+std::optional<std::string> World::lose_rows() {
+  const std::size_t victim = random(hosts_.size());
+  crash(victim);
+  for (int i = 0; i < 3; ++i) hosts_[victim]->disk.damage_row(random_());
+  for (int i = 0; i < 3; ++i) hosts_[victim]->disk.lose_row(random_());
+  boot(victim);
+  return converge("after rows were damaged and lost");
+}
+
+bool World::converged() {
+  const Host* first = nullptr;
+  return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
+    if (!host->up()) return true;
+    if (first == nullptr) first = host.get();
+    return host->store->tree().complete() && !host->store->has_work() && !host->store->has_damage() &&
+           host->store->applied() == host->store->synced() &&
+           root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
+               root_digest(first->store->tree(), first->store->clear(), cluster_.hash_keys) &&
+           host->store->clock() == first->store->clock();
+  });
+}
+
+std::optional<std::string> World::converge(const char* when) {
+  const Millis deadline = time_ + options_.converge_within;
+  while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(200));
+  if (violation_) return violation_;
+  if (!converged()) return std::string("no convergence ") + when;
+  for (std::size_t i = 0; i < hosts_.size() && !violation_; ++i) {
+    if (!hosts_[i]->up()) continue;
+    auto wrong = model_.difference(*hosts_[i]->store);
+    if (!wrong) wrong = model_.miscount(*hosts_[i]->store, now(*hosts_[i]).wall);
+    if (wrong) {
+      violation_ = address_of(i) + " " + when + ": " + *wrong;
+    } else {
+      check_tree(i);
+    }
+    exchanges_ += hosts_[i]->node->status(now(*hosts_[i])).exchanges;
+  }
+  if (const auto wrong = disagreement()) violation_ = std::string(when) + ": " + *wrong;
+  return violation_;
+}
+
+// A key that does not show the same everywhere, asked at one instant.
+std::optional<std::string> World::disagreement() {
+  const WallTime instant = now(*hosts_.front()).wall;
+  for (const std::string& key : keys_) {
+    std::set<std::string> shown;
+    for (const auto& host : hosts_) {
+      if (!host->up()) continue;
+      const auto found = host->keyspace->get(key, instant);
+      shown.insert(found && *found ? std::string((*found)->value) : "nothing");
+    }
+    if (shown.size() > 1) return "key " + key + " is not the same everywhere";
+  }
+  return std::nullopt;
+}
+
+// Invariant 2, at any moment before rows were lost behind the store's back.
+void World::check_clock(std::size_t index) {
+  if (const auto wrong = model_.uncovered(*hosts_[index]->store, hosts_[index]->scarred))
+    violation_ = address_of(index) + ": " + *wrong;
+}
+
+// Looks at all rows, and finds those that were damaged.
+Store::Verification World::scrub(std::size_t index) {
+  Store::Verification verification;
+  while (verification.next && hosts_[index]->store->verify_step(verification, 1000)) {
+  }
+  return verification;
+}
+
+// Invariant 3, at any moment.
+void World::check_tree(std::size_t index) {
+  Host& host = *hosts_[index];
+  if (!host.store->tree().complete()) return;
+  const Store::Verification verified = scrub(index);
+  if (verified.wrong_leaves + verified.damaged_rows == 0) return;
+  if (!host.scarred.empty() && host.store->has_work()) return;  // It is about to be built anew.
+  if (!host.scarred.empty() && verified.wrong_leaves == 0) return;
+  violation_ = address_of(index) + ": " + std::to_string(verified.wrong_leaves) + " leaves and " +
+               std::to_string(verified.damaged_rows) + " rows are wrong";
+}
+
+}  // namespace knit::sim
