@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "base/fault.h"
 
 namespace knit {
@@ -77,31 +78,29 @@ OutStream::Batch OutStream::next(const Store& store, Millis now, Copy& copy) {
   entries_left_ = options_.entries_per_batch;
   clears_sent_ = store.clears();
   if (with_clear && !planted(Fault::clear_not_streamed)) out.set_clear(store.clear());
+  check(!actors_.empty(), "something is streamed");
   const auto before = actors_;
   for (auto& [actor, reading] : actors_) {
     if (store.clock().base(actor) > reading.at) read(actor, reading, store, out, flight);
     if (out.bytes() >= options_.batch_bytes || entries_left_ == 0) break;
   }
-  Batch batch;
-  if (out.empty()) return batch;
+  copy.applied_ = {};  // Of no use to others, unless it turns out to be.
+  if (out.empty()) return {};
   const bool compressed = worth_compressing(out.bytes());
-  batch.payload = out.finish(compressed);
-  if (compressed && batch.payload.size() > out.bytes() / 4 * 3) batches_to_plain_ = plain_batches;
-  batch.rows = flight.rows = out.rows();
-  flight.bytes = out.bytes() + batch.payload.size();
-  if (before.size() == 1 && !compressed) {
-    const auto& [actor, was] = *before.begin();
-    if (peer_clock_.highest(actor) <= was.at) {
-      copy.applied_ = store.applied();
-      copy.with_clear_ = with_clear;
-      copy.actor_ = actor;
-      copy.before_ = was;
-      copy.after_ = actors_.at(actor);
-      copy.batch_ = batch;
-      copy.flight_ = flight;
-    }
+  copy.payload_ = out.finish(compressed);
+  if (compressed && copy.payload_.size() > out.bytes() / 4 * 3) batches_to_plain_ = plain_batches;
+  flight.rows = out.rows();
+  flight.bytes = out.bytes() + copy.payload_.size();
+  const auto& [actor, was] = *before.begin();
+  if (before.size() == 1 && !compressed && peer_clock_.highest(actor) <= was.at) {
+    copy.applied_ = store.applied();
+    copy.with_clear_ = with_clear;
+    copy.actor_ = actor;
+    copy.before_ = was;
+    copy.after_ = actors_.at(actor);
+    copy.flight_ = flight;
   }
-  return send(std::move(batch), std::move(flight), now);
+  return send(copy.payload_, std::move(flight), now);
 }
 
 // What the copy holds, if it begins where this stream is and the peer has nothing of what comes behind that.
@@ -114,11 +113,12 @@ std::optional<OutStream::Batch> OutStream::copied(const Store& store, bool with_
     return std::nullopt;
   reading = copy.after_;
   clears_sent_ = store.clears();
-  return send(copy.batch_, copy.flight_, now);
+  return send(copy.payload_, copy.flight_, now);
 }
 
-OutStream::Batch OutStream::send(Batch batch, InFlight flight, Millis now) {
-  batch.number = flight.number = ++last_number_;
+OutStream::Batch OutStream::send(std::string_view payload, InFlight flight, Millis now) {
+  const Batch batch{++last_number_, payload, flight.rows};
+  flight.number = batch.number;
   flight.built = last_built_ = now;
   in_flight_bytes_ += flight.bytes;
   in_flight_.push_back(std::move(flight));

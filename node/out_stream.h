@@ -52,7 +52,7 @@ class OutStream {
 
   struct Batch {
     std::uint64_t number{};
-    std::string payload;  // Empty: nothing to send.
+    std::string_view payload;  // Empty: nothing to send. Lives in the copy, until the next batch is built.
     std::size_t rows = 0;
   };
   class Copy;
@@ -96,7 +96,7 @@ class OutStream {
   enum class Look : std::uint8_t { go_on, full, hopeless };
 
   std::optional<Batch> copied(const Store& store, bool with_clear, Millis now, const Copy& copy);
-  Batch send(Batch batch, InFlight flight, Millis now);
+  Batch send(std::string_view payload, InFlight flight, Millis now);
   void read(ActorId actor, Reading& reading, const Store& store, StreamPayloadWriter& out, InFlight& flight);
   Look look_at(Dot dot, std::string_view row_key, Reading& reading, const Store& store,
                StreamPayloadWriter& out, InFlight& flight);
@@ -130,7 +130,7 @@ class OutStream::Copy {
   ActorId actor_;
   Reading before_;
   Reading after_;
-  Batch batch_;
+  std::string payload_;
   InFlight flight_;
 };
 

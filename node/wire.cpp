@@ -31,6 +31,17 @@ void pack_binary(Packer& out, std::string_view bytes) {
   out.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
 }
 
+// All of a binary field but its bytes.
+void pack_head_of(Packer& out, std::string_view payload) {
+  out.pack_bin(static_cast<std::uint32_t>(payload.size()));
+}
+
+template <class M>
+std::string_view payload_of(const M& m) {
+  if constexpr (requires { m.payload; }) return m.payload;
+  return {};
+}
+
 std::string packed_root(Uint128 root) {
   std::string bytes;
   ByteWriter(bytes).u128(root);
@@ -71,7 +82,7 @@ void pack(Packer& out, const Beat& m) {
 void pack(Packer& out, const StreamBatch& m) {
   begin(out, Kind::stream_batch, 3);
   out.pack(m.epoch).pack(m.number);
-  pack_binary(out, m.payload);
+  pack_head_of(out, m.payload);
 }
 
 void pack(Packer& out, const StreamAck& m) {
@@ -82,7 +93,7 @@ void pack(Packer& out, const StreamAck& m) {
 void pack_exchange(Packer& out, Kind kind, std::uint64_t session, std::string_view payload) {
   begin(out, kind, 2);
   out.pack(session);
-  pack_binary(out, payload);
+  pack_head_of(out, payload);
 }
 
 void pack(Packer& out, const ExchangeOpen& m) {
@@ -230,11 +241,21 @@ Result<Message> read(const msgpack::object& object) {
 
 }  // namespace
 
+// A payload is the last field, and may be long: it is copied once.
 std::string encode(const Message& message) {
   msgpack::sbuffer buffer;
   Packer out(buffer);
-  std::visit([&](const auto& m) { pack(out, m); }, message);
-  return {buffer.data(), buffer.size()};
+  const std::string_view payload = std::visit(
+      [&](const auto& m) {
+        pack(out, m);
+        return payload_of(m);
+      },
+      message);
+  std::string bytes;
+  bytes.reserve(buffer.size() + payload.size());
+  bytes.append(buffer.data(), buffer.size());
+  bytes.append(payload);
+  return bytes;
 }
 
 Result<Message> decode_message(std::string_view bytes) {

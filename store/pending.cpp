@@ -16,15 +16,16 @@ class Overlay {
         lower_end_(lower.end()) {}
 
   bool done() const { return upper_ == upper_end_ && lower_ == lower_end_; }
-  std::string_view key() const { return upper_is_next() ? upper_.key() : lower_.key(); }
-  Changes::Change change() const { return upper_is_next() ? *upper_ : *lower_; }
+  std::string_view key() const { return upper_is_next_ ? upper_.key() : lower_.key(); }
+  Changes::Change change() const { return upper_is_next_ ? *upper_ : *lower_; }
   void next() {
-    if (!upper_is_next()) {
+    if (!upper_is_next_) {
       ++lower_;
-      return;
+    } else {
+      if (lower_ != lower_end_ && lower_.key() == upper_.key()) ++lower_;
+      ++upper_;
     }
-    if (lower_ != lower_end_ && lower_.key() == upper_.key()) ++lower_;
-    ++upper_;
+    upper_is_next_ = upper_is_next();
   }
 
  private:
@@ -33,6 +34,7 @@ class Overlay {
   }
 
   Changes::Iterator upper_, upper_end_, lower_, lower_end_;
+  bool upper_is_next_ = upper_is_next();
 };
 
 }  // namespace

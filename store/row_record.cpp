@@ -1,10 +1,14 @@
 #include "store/row_record.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace knit {
 
 namespace {
+
+constexpr std::size_t record_header_bytes = 8 + 16 + 8;
 
 std::uint64_t record_checksum(std::string_view row_key, std::string_view guarded) {
   return checksum(guarded) ^ checksum(row_key);
@@ -27,6 +31,10 @@ void encode_record(std::string& out, std::string_view row_key, std::string_view 
   append_body(out, body_name, row);
   std::uint64_t sum = record_checksum(row_key, std::string_view(out).substr(sizeof sum));
   for (std::size_t i = sizeof sum; i-- > 0; sum >>= 8) out[i] = static_cast<char>(sum & 0xff);
+}
+
+std::string_view body_in_record(std::string_view record) {
+  return record.substr(std::min(record.size(), record_header_bytes));
 }
 
 Result<RowRecord> decode_record(std::string_view row_key, std::string_view record) {

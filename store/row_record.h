@@ -32,6 +32,9 @@ std::uint64_t shown_until(const RegisterRow& row);
 void encode_record(std::string& out, std::string_view row_key, std::string_view body_name,
                    const RegisterRow& row, Uint128 digest);
 
+// The body in a record that is known to be whole.
+std::string_view body_in_record(std::string_view record);
+
 // corrupt if the checksum does not hold.
 Result<RowRecord> decode_record(std::string_view row_key, std::string_view record);
 

@@ -51,6 +51,7 @@ Result<void> Store::visit_log(
 std::optional<std::string_view> Store::body_of(std::string_view row_key) const {
   const auto found = pending_.get(Table::rows, row_key);
   if (!found || !found->value) return std::nullopt;
+  if (found->layer != Pending::Layer::disk) return body_in_record(*found->value);  // Made by us, just now.
   const auto record = decode_record(row_key, *found->value);
   if (record) return record->body;
   found_damage(row_key);

@@ -159,7 +159,7 @@ TEST_CASE("a batch is taken in pieces, and acknowledged at its end") {
   OutStream stream{StreamOptions{}};
   stream.on_clock({}, true);
   stream.begin(writer.store->identity().actor, *writer.store);
-  const std::string payload = stream.next(*writer.store, 1ms, copy).payload;
+  const std::string payload(stream.next(*writer.store, 1ms, copy).payload);
   InStream in;
   REQUIRE(in.receive({1, 1, payload}));
   InStream::Counts counts;
@@ -181,7 +181,7 @@ TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
   OutStream stream{StreamOptions{}};
   stream.on_clock({}, true);
   stream.begin(writer.store->identity().actor, *writer.store);
-  const std::string payload = stream.next(*writer.store, 1ms, copy).payload;
+  const std::string payload(stream.next(*writer.store, 1ms, copy).payload);
   InStream in;
   InStream::Counts counts;
   const auto accepts = [&](std::uint64_t epoch, std::uint64_t number) {
