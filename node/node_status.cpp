@@ -207,6 +207,7 @@ void Node::on_tick(Now now, Outbox& out) {
 }
 
 void Node::on_undone(Now now, Outbox& out) {
+  stream_copy_ = {};  // Positions of the journal will name other writes.
   while (!links_.empty()) drop_link(links_.begin()->first, "unsynced changes were undone", now, out);
 }
 

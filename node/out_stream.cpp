@@ -77,8 +77,8 @@ OutStream::Batch OutStream::next(const Store& store, Millis now, Copy& copy) {
   InFlight flight;
   entries_left_ = options_.entries_per_batch;
   clears_sent_ = store.clears();
-  check(!actors_.empty(), "something is streamed");
   if (with_clear && !planted(Fault::clear_not_streamed)) out.set_clear(store.clear());
+  check(!actors_.empty(), "something is streamed");
   const auto before = actors_;
   for (auto& [actor, reading] : actors_) {
     if (store.clock().base(actor) > reading.at) read(actor, reading, store, out, flight);
