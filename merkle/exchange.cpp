@@ -90,6 +90,7 @@ struct Exchange::State {
   bool clocks_differ = false;
   std::optional<Clock> peer_clock;  // The peer's start clock.
   bool clock_sent = false;
+  bool offers_clock = false;  // One that covers something.
   bool clear_sent = false;
   bool first_turn_seen = false;
   bool anything_differed = false;
@@ -102,10 +103,12 @@ struct Exchange::State {
   double progress = 0;
 };
 
-// A clear takes rows away before the peer knows why, and starts the tree anew.
+// A clear takes rows away before the peer knows why, and starts the tree anew. And what damage takes away cannot
+// be shipped any more, although the clock that the peer was given covers it.
 bool Exchange::State::overtaken() const {
   const bool incomplete = !replica.tree().complete() && !planted(Fault::exchange_before_tree);
-  return incomplete || !(replica.clear() == start_clear);
+  const bool damaged = offers_clock && replica.has_damage() && !planted(Fault::clock_of_damage_joined);
+  return incomplete || damaged || !(replica.clear() == start_clear);
 }
 
 void Exchange::State::start() {
@@ -311,7 +314,10 @@ Result<void> Exchange::State::conclude() {
   reply.clocks_differ = !initiator && clocks_differ;
   reply.done = work->idle();
   reply.hold = work->busy_shipping();
-  if (reply.done && clocks_differ && !clock_sent) reply.clock = offered_clock();
+  if (reply.done && clocks_differ && !clock_sent) {
+    reply.clock = offered_clock();
+    offers_clock = !reply.clock->empty();
+  }
   anything_differed = anything_differed || repairs(reply);
   const double left = work->in_flight() + work->remaining();
   reply.remaining = static_cast<std::uint16_t>(work->remaining() * 65535);

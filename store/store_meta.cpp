@@ -233,7 +233,6 @@ Result<void> Store::replay_record(const JournalRecord& record) {
   }
   if (record.meta_name == identity_name) {
     if (auto known = load_identity(); !known) return tl::unexpected(known.error());
-    if (record.clock.empty()) replay_gap_ = false;  // Taken by a start that had noticed it.
   }
   return record.row_key.empty() || record.row_unchanged ? Result<void>{} : replay_row(record);
 }

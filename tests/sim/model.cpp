@@ -135,9 +135,10 @@ bool Model::is_in(const Write& write, const RegisterRow& row, const Clock& clear
   const Dot dot = write.dot;
   if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || clear.covers(dot)) return true;
   return std::any_of(writes_.begin(), writes_.end(), [&](const Write& later) {
-    const auto& superseded = later.superseded;
-    return std::find(superseded.begin(), superseded.end(), dot) != superseded.end() &&
-           is_in(later, row, clear);
+    const auto& named = later.superseded;
+    const bool own = later.shows && later.dot.actor == dot.actor && later.dot.sequence > dot.sequence;
+    const bool superseded = own || std::find(named.begin(), named.end(), dot) != named.end();
+    return superseded && later.key == write.key && is_in(later, row, clear);
   });
 }
 

@@ -123,6 +123,7 @@ void World::crash(std::size_t index) {
 
 // What writers take for delivered: not only received.
 void World::note_promises(std::size_t index) {
+  if (hosts_[index]->rotten) return;
   for (const auto& host : hosts_) {
     if (host == hosts_[index] || !host->up()) continue;
     const ActorId actor = host->store->identity().actor;
