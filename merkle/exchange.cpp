@@ -236,7 +236,7 @@ Result<bool> Exchange::State::work_on(Effort& effort, WallTime now) {
 
 Result<bool> Exchange::State::read(Effort& effort) {
   wire::Turn& turn = current->turn;
-  const auto done = current->reader->read(turn, effort);
+  auto done = current->reader->read(turn, effort);
   if (!done || !*done) return done;
   stats.comparison_bytes_received -= turn.row_bytes;
   stats.row_bytes_received += turn.row_bytes;
@@ -300,7 +300,7 @@ Result<bool> Exchange::State::merge(Effort& effort, WallTime now) {
 }
 
 Result<bool> Exchange::State::ship(Effort& effort) {
-  const auto done = work->ship(current->reply, effort);
+  auto done = work->ship(current->reply, effort);
   if (!done || !*done) return done;
   if (auto concluded = conclude(); !concluded) return tl::unexpected(std::move(concluded.error()));
   current->writer.emplace(current->reply, actors_sent);

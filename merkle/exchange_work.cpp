@@ -423,9 +423,9 @@ Result<void> ExchangeWork::fill_range(const Comparison& comparison, wire::Turn& 
     return fill_list(prefix, reply);
   }
   effort.spend(effort::children);
-  auto digests = children(prefix);
+  const auto digests = children(prefix);
   if (!digests) return tl::unexpected(digests.error());
-  reply.children.push_back(std::move(*digests));
+  reply.children.push_back(*digests);
   return {};
 }
 

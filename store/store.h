@@ -264,7 +264,7 @@ class Store final : public Replica {
 
   Result<void> build_step(std::size_t rows);
   Result<void> sweep_step(std::size_t rows);
-  Result<void> sweep_row(std::string row_key);
+  Result<void> sweep_row(const std::string& row_key);
   Result<void> verify_leaf(Verification& verification) const;
   void begin_clear(std::optional<Dot> dot);
   Result<void> reissue(Dot disowned, std::uint64_t owned);

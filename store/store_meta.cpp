@@ -123,7 +123,7 @@ Result<bool> Store::load_identity() {
   const auto bytes = get_meta(identity_name);
   if (!bytes) return tl::unexpected(bytes.error());
   if (!*bytes) {
-    const auto others = holds_anything();
+    auto others = holds_anything();
     if (!others) return others;
     if (*others) return is_damaged(identity_name);
     return false;

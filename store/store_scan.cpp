@@ -128,8 +128,8 @@ Result<void> Store::sweep_step(std::size_t rows) {
         return true;
       });
   if (!scanned) return scanned;
-  for (std::string& row_key : found) {
-    if (auto swept = sweep_row(std::move(row_key)); !swept) return swept;
+  for (const std::string& row_key : found) {
+    if (auto swept = sweep_row(row_key); !swept) return swept;
   }
   sweep_from_ = next;
   if (next.empty()) {
@@ -140,7 +140,7 @@ Result<void> Store::sweep_step(std::size_t rows) {
   return {};
 }
 
-Result<void> Store::sweep_row(std::string row_key) {
+Result<void> Store::sweep_row(const std::string& row_key) {
   const auto stored = pending_.get(Table::rows, row_key);
   if (!stored) return tl::unexpected(stored.error());
   const auto record = decode_record(row_key, stored->value.value_or(std::string_view{}));
