@@ -162,21 +162,29 @@ void Counter::drop(Dot created, VersionVector& context) {
   components_.erase(place);
 }
 
+// Of a sealed component there may be a later state somewhere, with amounts that nobody has reset: it is not
+// dropped.
+void Counter::drop_own(ActorId actor, VersionVector& context, FunctionRef<bool(const Component&)> wanted) {
+  const VersionVector before = context;
+  const auto dropped = [&](const Component& c) {
+    return c.created.actor == actor && !before.covers(c.created) && wanted(c);
+  };
+  for (const Component& c : components_) {
+    if (dropped(c)) context.add(c.last_dot());
+  }
+  std::erase_if(components_, dropped);
+}
+
 void Counter::reset(ActorId actor, VersionVector& context) {
+  drop_own(actor, context, [](const Component&) { return true; });
   for (Component& c : components_) {
     c.reset_added = c.added;
     c.reset_subtracted = c.subtracted;
-    if (c.created.actor == actor) context.add(c.last_dot());
   }
-  std::erase_if(components_, [&](const Component& c) { return c.created.actor == actor; });
 }
 
 void Counter::drop_dead(ActorId actor, VersionVector& context, WallTime now) {
-  const auto dead = [&](const Component& c) { return c.created.actor == actor && !c.live(now); };
-  for (const Component& c : components_) {
-    if (dead(c)) context.add(c.last_dot());
-  }
-  std::erase_if(components_, dead);
+  drop_own(actor, context, [&](const Component& c) { return !c.live(now); });
 }
 
 bool Counter::merge(const Counter& other, const VersionVector& context, const VersionVector& other_context) {

@@ -3,7 +3,7 @@
 // A counter is a set of components. Each is named by the dot that created it, and only the actor of that
 // dot adds to it: so concurrent increments of many nodes all count, and a component merges by the maximum
 // of each amount. Whoever overwrites or deletes the key resets what he saw: his own components he drops
-// (the row's context then covers them), of others' he notes how much of each he has seen. What is added
+// (the row's context then covers them), of others', and of sealed ones, he notes how much of each he has seen. What is added
 // meanwhile elsewhere stays.
 //
 // An actor may go on adding to a component only while it knows that it holds its latest state. If a peer has
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/function_ref.h"
 #include "base/types.h"
 #include "crdt/clock.h"
 #include "crdt/decimal.h"
@@ -75,7 +76,7 @@ class Counter {
 
   // A write of `actor` that saw all this.
   void reset(ActorId actor, VersionVector& context);
-  // Drops the components of `actor` that are reset or expired.
+  // Drops the components of `actor` that are reset or expired, and not sealed.
   void drop_dead(ActorId actor, VersionVector& context, WallTime now);
   // The component is gone; the context says so.
   void drop(Dot created, VersionVector& context);
@@ -104,6 +105,8 @@ class Counter {
   bool operator==(const Counter&) const = default;
 
  private:
+  void drop_own(ActorId actor, VersionVector& context, FunctionRef<bool(const Component&)> wanted);
+
   std::vector<Component> components_;
 };
 

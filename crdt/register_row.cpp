@@ -133,11 +133,11 @@ const Sibling* RegisterRow::visible(WallTime now) const {
 }
 
 void RegisterRow::write(Sibling sibling) {
+  counter_.reset(sibling.dot.actor, context_);
   for (const Sibling& superseded : siblings_) {
     if (!planted(Fault::superseded_forgotten)) context_.add(superseded.dot);
   }
   siblings_.clear();
-  counter_.reset(sibling.dot.actor, context_);
   siblings_.push_back(std::move(sibling));
 }
 

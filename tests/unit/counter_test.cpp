@@ -111,6 +111,26 @@ TEST_CASE("a component that others have reset is dropped at its owner's next inc
   CHECK(merged(theirs, mine).counter().components().size() == 1);
 }
 
+TEST_CASE("what a peer knows of a sealed component stays when its owner resets what he knows") {
+  RegisterRow peer, late_peer;
+  add(late_peer, {a, 1}, 5);
+  RegisterRow mine = late_peer;
+  add(mine, {a, 2}, 7);
+  peer.merge(mine);
+  mine = {};  // The row was lost,
+  mine.merge_at(a, late_peer);  // and a peer tells an old state of it.
+  SECTION("by a write") { set(mine, {a, 3}, "100"); }
+  SECTION("by an increment, after somebody else has reset it") {
+    RegisterRow other = late_peer;
+    remove(other, {b, 1});
+    mine.merge(other);
+    add(mine, {a, 3}, 100);
+  }
+  CHECK(shown(mine) == "100");
+  CHECK(shown(merged(mine, peer)) == "107");
+  CHECK(shown(merged(peer, mine)) == "107");
+}
+
 TEST_CASE("a component that was dropped does not come back") {
   RegisterRow mine;
   add(mine, {a, 1}, 5);
