@@ -3,8 +3,8 @@
 // A counter is a set of components. Each is named by the dot that created it, and only the actor of that
 // dot adds to it: so concurrent increments of many nodes all count, and a component merges by the maximum
 // of each amount. Whoever overwrites or deletes the key resets what he saw: his own components he drops
-// (the row's context then covers them), of others', and of sealed ones, he notes how much of each he has seen. What is added
-// meanwhile elsewhere stays.
+// (the row's context then covers them), of others', and of sealed ones, he notes how much of each he has
+// seen. What is added meanwhile elsewhere stays.
 //
 // An actor may go on adding to a component only while it knows that it holds its latest state. If a peer has
 // to tell an actor of the actor's own component, the row was lost here, and some other peer may know a

@@ -103,8 +103,8 @@ struct Exchange::State {
   double progress = 0;
 };
 
-// A clear takes rows away before the peer knows why, and starts the tree anew. And what damage takes away cannot
-// be shipped any more, although the clock that the peer was given covers it.
+// A clear takes rows away before the peer knows why, and starts the tree anew. And what damage takes away
+// cannot be shipped any more, although the clock that the peer was given covers it.
 bool Exchange::State::overtaken() const {
   const bool incomplete = !replica.tree().complete() && !planted(Fault::exchange_before_tree);
   const bool damaged = offers_clock && replica.has_damage() && !planted(Fault::clock_of_damage_joined);

@@ -45,8 +45,7 @@ bool Node::may_begin_session(const Peer& peer) const {
   if (!complete && !planted(Fault::exchange_before_tree)) return false;
   const auto running =
       std::count_if(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.session.has_value(); });
-  return store_.has_reserve() &&
-         static_cast<std::size_t>(running) < options_.exchange_sessions_max;
+  return store_.has_reserve() && static_cast<std::size_t>(running) < options_.exchange_sessions_max;
 }
 
 // What a session cannot mend (a damaged row that no reachable peer has) the next one cannot either: while the

@@ -149,7 +149,8 @@ class Store final : public Replica {
   void distrust_tree() { tree_is_suspect_ = true; }
 
   // All peers have shown the same root: where rows are damaged here nobody shows anything, so they may go.
-  // And what was in those that were replaced since, which may be more than what replaced them, is lost everywhere.
+  // And what was in those that were replaced since, which may be more than what replaced them, is lost
+  // everywhere.
   void forget_damaged();
 
   // A peer knows more of this actor's dots than we do: the directory was restored or cloned. Takes a
@@ -310,7 +311,7 @@ class Store final : public Replica {
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.
   mutable std::set<std::string, std::less<>> damaged_;
-  mutable bool lost_rows_ = false;  // There were some, since all peers last showed our root.
+  mutable bool lost_rows_ = false;        // There were some, since all peers last showed our root.
   mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.
   std::unique_ptr<TreeRows> tree_rows_;
   std::unique_ptr<Tree> tree_;

@@ -18,6 +18,10 @@ constexpr auto exchanges = [](const WorldOptions& options) {
   return options.exchange_interval < options.faults_for && options.hosts > 2;
 };
 
+constexpr auto relays = [](const WorldOptions& options) {
+  return options.loses_host && options.exchange_interval < options.faults_for;
+};
+
 constexpr std::array faults{
     PlantedFault{Fault::send_before_sync, "send_before_sync", "rule 3", 60},
     PlantedFault{Fault::read_before_sync, "read_before_sync", "rule 3", 100},
@@ -28,7 +32,7 @@ constexpr std::array faults{
     PlantedFault{Fault::end_clock_joined, "end_clock_joined", "rule 5", 150, exchanges},
     PlantedFault{Fault::clock_joined_before_rows, "clock_joined_before_rows", "rule 5", 30},
     PlantedFault{Fault::log_kept_by_trim, "log_kept_by_trim", "rule 6", 30},
-    PlantedFault{Fault::log_kept_by_join, "log_kept_by_join", "rule 6", 600, exchanges},
+    PlantedFault{Fault::log_kept_by_join, "log_kept_by_join", "rule 6", 600, relays},
     PlantedFault{Fault::trim_unnoticed, "trim_unnoticed", "rule 6", 200},
     PlantedFault{Fault::unreadable_delivered, "unreadable_delivered", "rule 6", 600, is_damaged},
     PlantedFault{Fault::streamed_not_logged, "streamed_not_logged", "rule 6", 30},

@@ -298,6 +298,7 @@ void World::deliver(LinkId id, std::size_t to, Channel channel, std::string mess
   Outbox out;
   host.node->on_message(id, channel, message, now(host), out);
   settle(to, out);
+  if (faults_ && channel == Channel::stream && chance(0.2)) check_clock(to);
 }
 
 }  // namespace knit::sim

@@ -117,7 +117,7 @@ TEST_CASE("what a peer knows of a sealed component stays when its owner resets w
   RegisterRow mine = late_peer;
   add(mine, {a, 2}, 7);
   peer.merge(mine);
-  mine = {};  // The row was lost,
+  mine = {};                    // The row was lost,
   mine.merge_at(a, late_peer);  // and a peer tells an old state of it.
   SECTION("by a write") { set(mine, {a, 3}, "100"); }
   SECTION("by an increment, after somebody else has reset it") {
