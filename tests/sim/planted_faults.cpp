@@ -59,7 +59,7 @@ constexpr std::array faults{
     PlantedFault{Fault::superseded_forgotten, "superseded_forgotten", "invariant 6", 30},
     PlantedFault{Fault::sibling_lost, "sibling_lost", "invariant 5", 30},
     PlantedFault{Fault::component_continued, "component_continued", "counters", 600, counts},
-    PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 600, clears},
+    PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 1500, clears},
     PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 300, clears},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},
 };
