@@ -1,0 +1,129 @@
+// What the owner calls, and the order in which time is dealt with.
+#include "gossip/swim.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace knit {
+
+Swim::Swim(SwimOptions options, ProfilePool& pool, NodeId self, Generation generation, const Profile& profile,
+           std::uint64_t seed, Now now)
+    : options_(options),
+      pool_(pool),
+      self_(self),
+      random_(seed),
+      members_(options.members_max),
+      queue_(options.updates_max),
+      health_(options.health_most),
+      next_probe_(now.steady + Millis(random(static_cast<std::uint64_t>(options.probe_interval.count())))),
+      next_sequence_(static_cast<std::uint32_t>(random_())) {
+  check(self.value != 0, "a node has an id");
+  Member mine;
+  mine.id = self;
+  mine.generation = generation;
+  mine.since = now.wall;
+  mine.profile = pool.take(profile);
+  members_.put(std::move(mine));
+}
+
+void Swim::restore(std::vector<Member> members) {
+  for (Member& member : members) {
+    if (member.id == self_) continue;
+    // Nobody waits for its refutation: it will be asked.
+    if (member.state == MemberState::suspect) member.state = MemberState::alive;
+    const NodeId id = member.id;
+    if (members_.put(std::move(member))) order_.push_back(id);
+  }
+}
+
+void Swim::on_link_up(NodeId peer, Now now, SwimOutbox& out) {
+  links_.insert(peer);
+  if (self_ < peer) compare_with({peer, {}, true}, now, out);
+}
+
+void Swim::greet(const Endpoint& endpoint, SwimOutbox& out) {
+  const Source anybody{NodeId{}, endpoint, false};
+  send_with_news(anybody, Ping{next_sequence_++, NodeId{}, heads()}, out);
+}
+
+void Swim::leave(Now now, SwimOutbox& out) {
+  Member mine = self();
+  mine.state = MemberState::left;
+  probe_.reset();
+  announce(std::move(mine), now, out);
+}
+
+Result<void> Swim::forget(NodeId id, Now now, SwimOutbox& out) {
+  const Member* known = members_.find(id);
+  if (known == nullptr || known->state == MemberState::forgotten) {
+    return fail(ErrorCode::not_found, "no member has this id");
+  }
+  if (id == self_) return fail(ErrorCode::refused, "a node does not forget itself; let it leave");
+  if (known->is_present()) {
+    return fail(ErrorCode::refused, known->profile->name + " is " + std::string(name(known->state)) +
+                                        "; only who is dead or has left can be forgotten");
+  }
+  Member member = *known;
+  member.state = MemberState::forgotten;
+  if (apply(std::move(member), now, out)) tell(*members_.find(id), self_, UpdateQueue::Urgency::normal);
+  return {};
+}
+
+Result<void> Swim::set_profile(const Profile& profile, Now now, SwimOutbox& out) {
+  if (auto fine = check_profile(profile); !fine) return fine;
+  Member mine = self();
+  if (*mine.profile == profile) return {};
+  mine.profile = pool_.take(profile);
+  const auto incarnation = mine.incarnation.next();
+  if (!incarnation) return fail(ErrorCode::refused, "this node has announced itself too often; restart it");
+  mine.incarnation = *incarnation;
+  announce(std::move(mine), now, out);
+  return {};
+}
+
+std::optional<Millis> Swim::round_trip(NodeId id) const {
+  const auto found = round_trips_.find(id);
+  if (found == round_trips_.end()) return std::nullopt;
+  return found->second;
+}
+
+void Swim::on_tick(Now now, SwimOutbox& out) {
+  if (now.steady - options_.stall > next_tick()) wait_out_stall(now);
+  tick_suspicions(now, out);
+  tick_relays(now, out);
+  tick_probe(now, out);
+  tick_dead(now, out);
+  tick_gossip(now, out);
+}
+
+Millis Swim::next_tick() const {
+  Millis next = left() ? Millis::max() : probe_tick();
+  for (const auto& [id, suspicion] : suspicions_) next = std::min(next, suspicion.deadline());
+  for (const auto& [sequence, relay] : relays_) next = std::min(next, relay.nack_at);
+  if (members_.count(MemberState::dead) > 0) next = std::min(next, next_dead_);
+  if (has_news()) next = std::min(next, next_gossip_);
+  return next;
+}
+
+// The process was stopped, or the host slept: what was to be heard meanwhile waits in the socket, so nobody
+// is judged by the time that has passed.
+void Swim::wait_out_stall(Now now) {
+  const Millis lost = now.steady - next_tick();
+  ++counters_.stalls;
+  health_.change(1);
+  for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost);
+  relays_.clear();
+  probe_.reset();
+  next_probe_ = now.steady + options_.probe_timeout;
+}
+
+void Swim::tick_gossip(Now now, SwimOutbox& out) {
+  if (!has_news() || now.steady < next_gossip_) return;
+  next_gossip_ = now.steady + options_.gossip_interval;
+  for (const Member* member : random_members(options_.gossip_fanout, NodeId{})) {
+    if (has_news()) send_with_news({member->id, member->profile->endpoint, false}, News{}, out);
+  }
+}
+
+}  // namespace knit
