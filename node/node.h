@@ -105,7 +105,11 @@ struct JobDone {
   std::optional<Store::Verification> verification;
   std::optional<ScrubStatus> scrub;  // With a verification.
 };
-using Output = std::variant<Send, CloseLink, Notice, JobDone, SendDatagram>;
+// There is news of whoever is at this address, ip:port: a link is worth trying at once.
+struct Redial {
+  std::string address;
+};
+using Output = std::variant<Send, CloseLink, Notice, JobDone, SendDatagram, Redial>;
 using Outbox = std::vector<Output>;
 
 class Node {
@@ -122,7 +126,7 @@ class Node {
   void on_message(LinkId link, Channel channel, std::string_view message, Now now, Outbox& out);
 
   // Where a link is wanted, ip:port: of seeds and members, those who have none and are not this node.
-  std::vector<std::string> wanted_links() const;
+  std::set<std::string> wanted_links() const;
   bool wants_link(const std::string& address) const;
 
   // Membership. Until it is started this node knows only those who link to it.

@@ -127,6 +127,7 @@ void Node::on_member_changed(const MemberChanged& change, Now now, Outbox& out) 
   if (peer != peers_.end() && peer->second.link && !member.is_present()) {
     drop_link(*peer->second.link, "it is " + std::string(name(change.after)), now, out);
   }
+  if (member.is_present()) out.push_back(Redial{to_string(member.profile->endpoint)});
   if (change.after == MemberState::forgotten) remove_peer(change.id, "the peer was forgotten", now, out);
   forget_replaced(now, out);
 }
@@ -174,7 +175,7 @@ void Node::tell_state() {
   state_at_ = store_.applied();
 }
 
-std::vector<std::string> Node::wanted_links() const {
+std::set<std::string> Node::wanted_links() const {
   std::set<std::string> addresses(options_.peers.begin(), options_.peers.end());
   addresses.insert(to_join_.begin(), to_join_.end());
   if (swim_ && !swim_->left()) {
@@ -183,7 +184,7 @@ std::vector<std::string> Node::wanted_links() const {
     });
   }
   std::erase_if(addresses, [this](const std::string& address) { return !wants_link(address); });
-  return {addresses.begin(), addresses.end()};
+  return addresses;
 }
 
 Result<void> Node::join(std::string_view address) {

@@ -14,8 +14,6 @@ constexpr std::size_t peers_told_max = 256;
 constexpr int hurried_statuses = 4;  // At most so many in an interval.
 constexpr Millis log_trim_interval{1000};
 
-std::uint64_t millis(Millis time) { return static_cast<std::uint64_t>(time.count()); }
-
 // What is not the same in both, of `now`. Empty if an actor has gone: then all must be told.
 std::optional<Clock> changes(const Clock& before, const Clock& now) {
   Clock changed;
