@@ -74,20 +74,20 @@ void GossipSocket::on_datagram(std::string_view bytes, const sockaddr_storage& f
   const Endpoint endpoint = endpoint_of(from);
   Outbox out;
   const auto one = Overloaded{
-      [&](const Opened& opened) {
+      [&](const DatagramOpened& opened) {
         node_.on_datagram({opened.sender, endpoint, false}, opened.plaintext, hooks_.now(), out);
       },
-      [&](const Challenge& challenge) { send_bytes(challenge.datagram, endpoint); },
-      [&](const Response& response) { send_bytes(response.datagram, endpoint); },
-      [&](const Proven&) {},  // It says again what we did not take.
-      [&](const Dropped& dropped) { on_dropped(dropped, endpoint); },
+      [&](const DatagramChallenge& challenge) { send_bytes(challenge.datagram, endpoint); },
+      [&](const DatagramResponse& response) { send_bytes(response.datagram, endpoint); },
+      [&](const DatagramProven&) {},  // It says again what we did not take.
+      [&](const DatagramDropped& dropped) { on_dropped(dropped, endpoint); },
   };
   std::visit(one, seal_.open(bytes, bytes_of(endpoint), hooks_.now().steady));
   hooks_.deliver(out);
 }
 
 // Noise is for the counters; what an operator can mend is worth a line, now and then.
-void GossipSocket::on_dropped(const Dropped& dropped, const Endpoint& from) {
+void GossipSocket::on_dropped(const DatagramDropped& dropped, const Endpoint& from) {
   std::string why;
   switch (dropped.reason) {
     case DropReason::other_mode:

@@ -52,7 +52,7 @@ class GossipSocket {
  private:
   void on_datagram(std::string_view bytes, const sockaddr_storage& from);
   void send_bytes(std::string_view bytes, const Endpoint& to);
-  void on_dropped(const Dropped& dropped, const Endpoint& from);
+  void on_dropped(const DatagramDropped& dropped, const Endpoint& from);
 
   uv_loop_t* loop_;
   SocketAddress listen_;

@@ -42,11 +42,16 @@ std::string story_of(const MemberChanged& change, const std::string& who) {
 }  // namespace
 
 void Node::start_membership(const MembershipOptions& options, Now now) {
-  swim_.emplace(options.swim, profiles_, store_.identity().node, options.generation, options.profile,
-                random(), now);
   std::vector<Member> known;
   ByteReader in(options.known);
   while (in.ok() && in.left() > 0) known.push_back(decode_member(in, profiles_));
+  Generation generation = options.generation;
+  for (const Member& member : known) {  // The clock may have been ahead at an earlier start.
+    if (member.id == store_.identity().node) {
+      generation = std::max(generation, member.generation.next().value_or(generation));
+    }
+  }
+  swim_.emplace(options.swim, profiles_, store_.identity().node, generation, options.profile, random(), now);
   if (in.ok()) swim_->restore(std::move(known));  // Else there are seeds: the list is only a memory.
 }
 
