@@ -76,7 +76,8 @@ void Swim::on_ping(const Source& from, const Ping& ping, SwimOutbox& out) {
 // Lists are compared by the one who asked: the other one's answer has shown that both can be reached.
 void Swim::on_heads(const Source& from, Heads theirs, Now now, SwimOutbox& out) {
   if (theirs.members != members_.digest()) compare_with(from, now, out);
-  if (theirs.state != state_ && members_.find(from.node) != nullptr) out.emplace_back(StateDiffers{from.node});
+  if (theirs.state != state_ && members_.find(from.node) != nullptr)
+    out.emplace_back(StateDiffers{from.node});
 }
 
 void Swim::on_ack(const Source& from, const Ack& ack, Now now, SwimOutbox& out) {
