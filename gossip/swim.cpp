@@ -17,6 +17,8 @@ Swim::Swim(SwimOptions options, ProfilePool& pool, NodeId self, Generation gener
       queue_(options.updates_max),
       health_(options.health_most),
       next_probe_(now.steady + Millis(random(static_cast<std::uint64_t>(options.probe_interval.count())))),
+      ticked_(now.steady),
+      due_(next_probe_),
       next_sequence_(static_cast<std::uint32_t>(random_())) {
   check(self.value != 0, "a node has an id");
   Member mine;
@@ -89,12 +91,16 @@ std::optional<Millis> Swim::round_trip(NodeId id) const {
 }
 
 void Swim::on_tick(Now now, SwimOutbox& out) {
-  if (now.steady - options_.stall > next_tick()) wait_out_stall(now);
+  // What was heard since the last tick may have made the next one due at once, or only later.
+  const Millis due = std::max(due_, next_tick());
+  if (now.steady - options_.stall > due) wait_out_stall(now);
   tick_suspicions(now, out);
   tick_relays(now, out);
   tick_probe(now, out);
   tick_dead(now, out);
   tick_gossip(now, out);
+  ticked_ = now.steady;
+  due_ = next_tick();
 }
 
 Millis Swim::next_tick() const {
@@ -109,7 +115,7 @@ Millis Swim::next_tick() const {
 // The process was stopped, or the host slept: what was to be heard meanwhile waits in the socket, so nobody
 // is judged by the time that has passed.
 void Swim::wait_out_stall(Now now) {
-  const Millis lost = now.steady - next_tick();
+  const Millis lost = now.steady - ticked_;  // At most: until then all was well.
   ++counters_.stalls;
   health_.change(1);
   for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost);

@@ -234,6 +234,8 @@ class Swim {
   std::size_t next_in_order_ = 0;
   std::optional<Probe> probe_;
   Millis next_probe_{};
+  Millis ticked_{};  // The last tick,
+  Millis due_{};     // and when it wanted the next one.
   std::uint32_t next_sequence_;
   std::map<std::uint32_t, Relay> relays_;  // By the sequence of our ping; at most relays_max.
   Millis next_gossip_{};

@@ -155,7 +155,44 @@ TEST_CASE("a member that only its link reaches is not suspected") {
   CHECK(cluster.swim(2).counters().probes_failed == 0);
 }
 
+TEST_CASE("helpers that hear nothing say so, and the one who asked does not blame itself") {
+  const bool nacks_pass = GENERATE(true, false);
+  Cluster cluster(4);
+  int nacks = 0;
+  cluster.host(2).deaf = true;
+  cluster.host(2).stopped = true;
+  cluster.passes = [&](const Sent& sent, const Packet& packet) {
+    if (is<Nack>(packet) && sent.to.value == nth(1)) ++nacks;
+    return !is<Nack>(packet) || nacks_pass;
+  };
+  int worst = 0;
+  cluster.run_until(5s, [&] {
+    worst = std::max(worst, cluster.swim(1).health_score());
+    return cluster.swim(1).counters().probes_failed > 0 && worst > 0;
+  });
+  CHECK(nacks > 0);
+  CHECK((worst == 0) == nacks_pass);
+}
+
 // --- Suspicion
+
+TEST_CASE("a member that is gone is suspected, and then dead, in all lists") {
+  Cluster cluster(5);
+  cluster.run(5s);
+  cluster.host(5).stopped = true;
+  const Millis gone = cluster.now.steady;
+  REQUIRE(cluster.run_until(10s, [&] { return cluster.seen(5, 1) == MemberState::suspect; }));
+  REQUIRE(cluster.run_until(30s, [&] { return cluster.seen(5, 1) == MemberState::dead; }));
+  CHECK(cluster.now.steady - gone >= 2500ms);
+  cluster.run(2s);
+  for (std::uint64_t i = 1; i <= 4; ++i) CHECK(cluster.seen(5, i) == MemberState::dead);
+  for (std::uint64_t i = 1; i <= 4; ++i) CHECK(cluster.seen(1 + i % 4, i) == MemberState::alive);
+  std::vector<MemberState> seen;
+  for (const SwimOutput& event : cluster.host(1).events) {
+    if (const auto* changed = std::get_if<MemberChanged>(&event)) seen.push_back(changed->after);
+  }
+  CHECK(seen == std::vector<MemberState>{MemberState::suspect, MemberState::dead});
+}
 
 TEST_CASE("who is suspected without cause refutes it") {
   Cluster cluster(3);
@@ -169,6 +206,40 @@ TEST_CASE("who is suspected without cause refutes it") {
   }
   CHECK(cluster.swim(2).counters().refutations == 1);
   CHECK(cluster.swim(2).self().generation == Generation{1});
+}
+
+TEST_CASE("confirmations shorten a suspicion, each accuser counted once") {
+  const std::size_t accusers = GENERATE(1, 2, 4);
+  Cluster cluster(6, without_probes());
+  for (std::uint64_t i = 2; i <= 6; ++i) cluster.host(i).stopped = true;
+  const Millis begun = cluster.now.steady;
+  for (std::uint64_t i = 2; i < 2 + accusers; ++i) {
+    for (int twice = 0; twice < 2; ++twice) {
+      cluster.hear(cluster.host(1), from(cluster.host(i)), accusation(cluster.swim(6).self(), nth(i)));
+    }
+  }
+  REQUIRE(cluster.run_until(20s, [&] { return cluster.seen(6, 1) == MemberState::dead; }));
+  const Millis taken = cluster.now.steady - begun;
+  const Millis expected = accusers == 1 ? 15s : accusers == 2 ? 8750ms : 2500ms;
+  CHECK(taken >= expected);
+  CHECK(taken <= expected + 20ms);
+  CHECK(cluster.swim(1).counters().suspicions == 1);
+  CHECK(cluster.swim(1).counters().stalls == 0);
+}
+
+TEST_CASE("a suspicion that is confirmed late ends at once") {
+  Cluster cluster(6, without_probes());
+  for (std::uint64_t i = 2; i <= 6; ++i) cluster.host(i).stopped = true;
+  const auto accuse = [&](std::uint64_t accuser) {
+    cluster.hear(cluster.host(1), from(cluster.host(accuser)),
+                 accusation(cluster.swim(6).self(), nth(accuser)));
+  };
+  accuse(2);
+  cluster.run(10s);
+  for (const std::uint64_t accuser : {3, 4, 5}) accuse(accuser);
+  cluster.run(10ms);
+  CHECK(cluster.seen(6, 1) == MemberState::dead);
+  CHECK(cluster.swim(1).counters().stalls == 0);
 }
 
 TEST_CASE("a suspect is told so before all else") {
@@ -518,6 +589,31 @@ TEST_CASE("a process that was stopped accuses nobody of its own silence") {
     CHECK(cluster.swim(i).counters().stalls == 1);
     CHECK(cluster.swim(i).counters().suspicions == 0);
   }
+}
+
+TEST_CASE("a suspicion waits while the process was stopped, and not longer") {
+  Cluster cluster(2, without_probes());
+  cluster.host(2).stopped = true;
+  const Millis begun = cluster.now.steady;
+  cluster.hear(cluster.host(1), from(cluster.host(2)), accusation(cluster.swim(2).self(), nth(1)));
+  cluster.run(1s);
+  cluster.host(1).stopped = true;
+  cluster.run(1h);
+  cluster.host(1).stopped = false;
+  cluster.run(1400ms);
+  CHECK(cluster.seen(2, 1) == MemberState::suspect);
+  REQUIRE(cluster.run_until(3s, [&] { return cluster.seen(2, 1) == MemberState::dead; }));
+  CHECK(cluster.now.steady - begun < 1h + 4s);
+}
+
+TEST_CASE("news after a quiet time is no stall") {
+  Cluster cluster(3, without_probes());
+  cluster.run(1min);
+  cluster.hear(cluster.host(1), from(cluster.host(2)),
+               news_of(as(cluster.swim(3).self(), MemberState::dead, 0)));
+  cluster.run(100ms);
+  CHECK(cluster.swim(1).counters().stalls == 0);
+  CHECK(cluster.swim(1).health_score() == 0);
 }
 
 // --- Limits, and hostile packets
