@@ -118,7 +118,7 @@ void Swim::wait_out_stall(Now now) {
   const Millis lost = now.steady - ticked_;  // At most: until then all was well.
   ++counters_.stalls;
   health_.change(1);
-  for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost);
+  for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost, now.steady);
   relays_.clear();
   probe_.reset();
   next_probe_ = now.steady + options_.probe_timeout;

@@ -59,3 +59,12 @@ TEST_CASE("a node that is slow itself suspects for longer") {
   CHECK(Suspicion(options, first, 0, 3, 0s).deadline() == 6s);
   CHECK(Suspicion(options, first, 100, 3, 0s).deadline() == 36s);
 }
+
+TEST_CASE("a suspicion is put off by the time in which nothing was heard, but never begins later than now") {
+  Suspicion old(options, first, 0, 1, 10s);
+  old.shift(5s, 20s);
+  CHECK(old.deadline() == 17s);
+  Suspicion fresh(options, first, 0, 1, 19s);
+  fresh.shift(5s, 20s);
+  CHECK(fresh.deadline() == 22s);
+}

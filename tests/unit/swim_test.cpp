@@ -606,6 +606,19 @@ TEST_CASE("a suspicion waits while the process was stopped, and not longer") {
   CHECK(cluster.now.steady - begun < 1h + 4s);
 }
 
+TEST_CASE("a suspicion that began after the process was stopped is not put off by that") {
+  Cluster cluster(2);
+  cluster.run(3s);
+  cluster.host(1).stopped = true;
+  cluster.host(2).stopped = true;
+  cluster.run(1h);
+  // The packets that waited come before the first tick.
+  cluster.hear(cluster.host(1), from(cluster.host(2)), accusation(cluster.swim(2).self(), nth(1)));
+  cluster.host(1).stopped = false;
+  cluster.run(10s);
+  CHECK(cluster.seen(2, 1) == MemberState::dead);
+}
+
 TEST_CASE("news after a quiet time is no stall") {
   Cluster cluster(3, without_probes());
   cluster.run(1min);
