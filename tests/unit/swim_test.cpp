@@ -504,6 +504,23 @@ TEST_CASE("a node that was forgotten while it lives comes back in a later life")
 
 // --- What a node says of itself
 
+TEST_CASE("who has left asks nobody, also not the dead, and refutes nothing") {
+  Cluster cluster(3);
+  Host& one = cluster.host(1);
+  cluster.hear(one, from(cluster.host(2)), news_of(as(cluster.swim(3).self(), MemberState::dead, 0)));
+  cluster.act(one, [&](Swim& swim, SwimOutbox& out) {
+    swim.leave(cluster.now, out);
+    return 0;
+  });
+  cluster.host(2).stopped = true;
+  cluster.host(3).stopped = true;
+  cluster.run(10s);  // Which expects that ticks have an end.
+  cluster.hear(one, from(cluster.host(2)), news_of(as(one.swim->self(), MemberState::dead, 7)));
+  CHECK(one.swim->left());
+  CHECK(one.swim->self().incarnation == Incarnation{0});
+  CHECK(one.swim->next_tick() == Millis::max());
+}
+
 TEST_CASE("a node that has left comes back in a later life") {
   Cluster cluster(2);
   cluster.act(cluster.host(2), [&](Swim& swim, SwimOutbox& out) {
