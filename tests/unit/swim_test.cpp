@@ -504,6 +504,31 @@ TEST_CASE("a node that was forgotten while it lives comes back in a later life")
 
 // --- What a node says of itself
 
+TEST_CASE("who leaves is left in all lists, is asked no more, and asks no more") {
+  Cluster cluster(4);
+  cluster.run(1s);
+  Host& four = cluster.host(4);
+  for (int twice = 0; twice < 2; ++twice) {
+    cluster.act(four, [&](Swim& swim, SwimOutbox& out) {
+      swim.leave(cluster.now, out);
+      return 0;
+    });
+  }
+  CHECK(four.swim->left());
+  CHECK(four.swim->has_news());
+  REQUIRE(cluster.run_until(2s, [&] { return !four.swim->has_news(); }));
+  cluster.run(1s);
+  for (std::uint64_t i = 1; i <= 3; ++i) CHECK(cluster.seen(4, i) == MemberState::left);
+  std::size_t to_or_from = 0;
+  cluster.passes = [&](const Sent& sent, const Packet& packet) {
+    if (is<Ping>(packet) && (sent.from == four.id || sent.to == four.id)) ++to_or_from;
+    return true;
+  };
+  cluster.run(20s);
+  CHECK(to_or_from == 0);
+  CHECK(cluster.swim(1).counters().suspicions == 0);
+}
+
 TEST_CASE("who has left asks nobody, also not the dead, and refutes nothing") {
   Cluster cluster(3);
   Host& one = cluster.host(1);
