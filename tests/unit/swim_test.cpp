@@ -174,6 +174,26 @@ TEST_CASE("helpers that hear nothing say so, and the one who asked does not blam
   CHECK((worst == 0) == nacks_pass);
 }
 
+TEST_CASE("helpers are asked also by a member whose clock ticks late") {
+  Cluster cluster(3);
+  cluster.host(2).stopped = true;
+  bool pinged = false;
+  int requests = 0;
+  cluster.passes = [&](const Sent& sent, const Packet& packet) {
+    if (is<Ping>(packet) && sent.from.value == nth(1) && sent.to.value == nth(2)) pinged = true;
+    if (is<PingRequest>(packet) && sent.from.value == nth(1)) ++requests;
+    return true;
+  };
+  REQUIRE(cluster.run_until(5s, [&] { return pinged; }));
+  cluster.run(200ms);
+  cluster.host(1).stopped =
+      true;  // Over the moment at which others are to be asked, and that of the judgement.
+  cluster.run(350ms);
+  cluster.host(1).stopped = false;
+  REQUIRE(cluster.run_until(1s, [&] { return cluster.swim(1).counters().probes_failed > 0; }));
+  CHECK(requests > 0);
+}
+
 // --- Suspicion
 
 TEST_CASE("a member that is gone is suspected, and then dead, in all lists") {
