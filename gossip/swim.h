@@ -159,9 +159,9 @@ class Swim {
   };
   // Somebody asked us to ask.
   struct Relay {
-    Endpoint to;
-    NodeId node;
-    std::uint32_t sequence{};
+    Source to;
+    NodeId target;
+    std::uint32_t sequence{};  // Theirs.
     Millis nack_at{};
   };
 

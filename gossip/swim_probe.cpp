@@ -110,7 +110,7 @@ void Swim::tick_relays(Now now, SwimOutbox& out) {
       ++relay;
       continue;
     }
-    send({relay->second.node, relay->second.to, false}, encode(Nack{relay->second.sequence}), out);
+    send(relay->second.to, encode(Nack{relay->second.sequence}), out);
     relay = relays_.erase(relay);
   }
 }

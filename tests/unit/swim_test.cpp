@@ -194,6 +194,21 @@ TEST_CASE("helpers are asked also by a member whose clock ticks late") {
   CHECK(requests > 0);
 }
 
+TEST_CASE("an ack of somebody who was not asked proves nothing") {
+  Cluster cluster(2);
+  Host& one = cluster.host(1);
+  std::optional<std::uint32_t> sequence;
+  cluster.passes = [&](const Sent& sent, const Packet& packet) {
+    if (is<Ping>(packet) && sent.from == one.id) sequence = std::get<Ping>(packet.body).sequence;
+    return !is<Ping>(packet);
+  };
+  REQUIRE(cluster.run_until(2s, [&] { return sequence.has_value(); }));
+  const Ack forged{*sequence, {one.swim->members().digest(), 0}};
+  cluster.hear(one, {{99}, cluster.host(2).endpoint, false}, encode(forged));
+  REQUIRE(cluster.run_until(2s, [&] { return one.swim->counters().probes_failed > 0; }));
+  CHECK(cluster.seen(2, 1) == MemberState::suspect);
+}
+
 // --- Suspicion
 
 TEST_CASE("a member that is gone is suspected, and then dead, in all lists") {
@@ -783,6 +798,29 @@ TEST_CASE("ping requests wait in a bounded number, and are answered each") {
   };
   cluster.run(1s);
   CHECK(nacks == 256);
+}
+
+TEST_CASE("a ping request that came over a link is answered there") {
+  Cluster cluster(3, without_probes());
+  Host& one = cluster.host(1);
+  const PingRequest request{7, {nth(3)}, cluster.host(3).endpoint};
+  const SwimOutbox asked = cluster.hear(one, {{nth(2)}, {}, true}, encode(request));
+  const auto pings = sent_by<Ping>(asked, cluster.pool);
+  REQUIRE(pings.size() == 1);
+  SECTION("with an ack") {
+    const Ack ack{pings[0].sequence, {one.swim->members().digest(), 0}};
+    const SwimOutbox out = cluster.hear(one, from(cluster.host(3)), encode(ack));
+    REQUIRE(out.size() == 1);
+    CHECK(std::get<SendOverLink>(out[0]).to == NodeId{nth(2)});
+    CHECK(sent_by<Ack>(out, cluster.pool)[0].sequence == 7);
+  }
+  SECTION("with a nack") {
+    SwimOutbox out;
+    cluster.now.steady += 1s;
+    one.swim->on_tick(cluster.now, out);
+    CHECK(out.size() <= 1);
+    for (const SwimOutput& each : out) CHECK(std::get<SendOverLink>(each).to == NodeId{nth(2)});
+  }
 }
 
 TEST_CASE("whatever decodes keeps a list whole") {
