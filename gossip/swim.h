@@ -198,6 +198,7 @@ class Swim {
   bool complete(Update& update) const;
   bool suspect(Member member, NodeId accuser, Now now, SwimOutbox& out);
   bool apply(Member member, Now now, SwimOutbox& out);
+  void add_to_round(NodeId id, bool known);
   void declare_dead(NodeId id, Now now, SwimOutbox& out);
   void tick_suspicions(Now now, SwimOutbox& out);
   void refute(const Member& said, Now now, SwimOutbox& out);

@@ -91,12 +91,16 @@ bool Swim::apply(Member member, Now now, SwimOutbox& out) {
   if (after != MemberState::suspect) suspicions_.erase(id);
   if (before == MemberState::dead && present && goes_on) ++counters_.false_alarms;
   const bool was_present = before == MemberState::alive || before == MemberState::suspect;
-  if (present && !was_present && id != self_) {  // Somewhere in what is left of this round.
-    const std::size_t place = next_in_order_ + random(order_.size() - next_in_order_ + 1);
-    order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(place), id);
-  }
+  if (present && !was_present && id != self_) add_to_round(id, before.has_value());
   out.emplace_back(MemberChanged{id, before, after});
   return true;
+}
+
+// Somewhere in what is left of this round; but who was in it stays where it was, so that it has an end.
+void Swim::add_to_round(NodeId id, bool known) {
+  if (known && std::find(order_.begin(), order_.end(), id) != order_.end()) return;
+  order_.push_back(id);
+  std::swap(order_.back(), order_[next_in_order_ + random(order_.size() - next_in_order_)]);
 }
 
 void Swim::declare_dead(NodeId id, Now now, SwimOutbox& out) {

@@ -209,6 +209,24 @@ TEST_CASE("an ack of somebody who was not asked proves nothing") {
   CHECK(cluster.seen(2, 1) == MemberState::suspect);
 }
 
+TEST_CASE("a member that comes and goes does not keep others from being asked") {
+  Cluster cluster(4);
+  Host& one = cluster.host(1);
+  const Member flapping = cluster.swim(4).self();
+  for (std::uint32_t incarnation = 0; incarnation < 1000; ++incarnation) {
+    cluster.hear(one, from(cluster.host(3)), news_of(as(flapping, MemberState::dead, incarnation)));
+    cluster.hear(one, from(cluster.host(3)), news_of(as(flapping, MemberState::alive, incarnation + 1)));
+  }
+  std::map<NodeId, int> asked;
+  cluster.passes = [&](const Sent& sent, const Packet& packet) {
+    if (is<Ping>(packet) && sent.from == one.id) ++asked[sent.to];
+    return true;
+  };
+  cluster.run(10s);
+  CHECK(asked[{nth(2)}] >= 4);
+  CHECK(asked[{nth(3)}] >= 4);
+}
+
 // --- Suspicion
 
 TEST_CASE("a member that is gone is suspected, and then dead, in all lists") {
