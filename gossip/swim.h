@@ -242,7 +242,7 @@ class Swim {
   Millis next_gossip_{};
   Millis next_dead_{};
   std::map<NodeId, Millis> compared_;  // When a comparison with this member was begun, lately.
-  Millis refuted_at_{};
+  Millis refuted_at_ = Millis::min();
   SwimCounters counters_;
 };
 

@@ -125,7 +125,7 @@ void Swim::refute(const Member& said, Now now, SwimOutbox& out) {
   const bool later_life = said.generation > mine.generation;
   const bool forgotten = said.state == MemberState::forgotten && said.generation == mine.generation;
   if (left() || (!later_life && !forgotten && !supersedes(said, mine))) return;
-  if (later_life) {
+  if (later_life || said.state == MemberState::alive) {
     // An earlier start of this directory whose clock was ahead, or another process that uses this id.
     if (now.steady < refuted_at_ + dispute_interval) return;
     if (!(said.profile == PooledProfile()) && said.profile->endpoint != mine.profile->endpoint) {

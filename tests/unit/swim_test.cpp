@@ -374,6 +374,14 @@ TEST_CASE("a node whose clock was ahead in its last life takes a life after that
   CHECK(cluster.host(2).count<IdInUse>() == 0);
 }
 
+TEST_CASE("a later life is outdone at once also by a clock that has just begun") {
+  Play play;
+  play.now.steady = Millis{0};
+  Host& host = play.add(1);
+  play.hear(host, {{2}, member_records::endpoint(2), false}, news_of(in_life(host.swim->self(), 5)));
+  CHECK(host.swim->self().generation == Generation{6});
+}
+
 TEST_CASE("what is refuted at the greatest incarnation is refuted in a later life") {
   Cluster cluster(2);
   const Member said = as(cluster.swim(1).self(), MemberState::suspect, most_incarnations);
@@ -394,6 +402,33 @@ TEST_CASE("after the last incarnation of the last life a node goes on as it is")
   }
   cluster.run(10s);
   CHECK_FALSE(cluster.swim(1).left());
+}
+
+TEST_CASE("a second process with the same id is named, and outdone once a second") {
+  const bool same_generation = GENERATE(true, false);
+  Cluster cluster(2);
+  Host& one = cluster.host(1);
+  Member clone = one.swim->self();
+  clone.profile = cluster.pool.take(member_records::profile("clone", member_records::endpoint(99)));
+  std::size_t named = 0;
+  for (std::uint32_t round = 0; round < 100; ++round) {
+    clone = in_life(as(clone, MemberState::alive, one.swim->self().incarnation.value + 1),
+                    one.swim->self().generation.value + (same_generation ? 0 : 1));
+    const SwimOutbox out = cluster.hear(one, from(cluster.host(2)), news_of(clone));
+    for (const SwimOutput& each : out) {
+      if (const auto* in_use = std::get_if<IdInUse>(&each)) {
+        ++named;
+        CHECK(in_use->at == member_records::endpoint(99));
+      }
+    }
+  }
+  CHECK(named == 1);
+  CHECK(one.swim->counters().refutations == 1);
+  cluster.run(1s);
+  clone = in_life(as(clone, MemberState::alive, one.swim->self().incarnation.value + 1),
+                  one.swim->self().generation.value + 1);
+  cluster.hear(one, from(cluster.host(2)), news_of(clone));
+  CHECK(one.swim->counters().refutations == 2);
 }
 
 // --- Comparing lists
