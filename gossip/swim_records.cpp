@@ -63,12 +63,13 @@ bool Swim::take(Update update, NodeId accuser, Heard how, Now now, SwimOutbox& o
 bool Swim::suspect(Member member, NodeId accuser, Now now, SwimOutbox& out) {
   const NodeId id = member.id;
   const auto known = suspicions_.find(id);
-  if (known != suspicions_.end() && same_life(*members_.find(id), member)) {
+  member.state = MemberState::suspect;
+  const Member* listed = members_.find(id);
+  if (known != suspicions_.end() && same_life(*listed, member) && !supersedes(member, *listed)) {
     if (!known->second.confirm(accuser)) return false;
     if (accuser == self_) tell(*members_.find(id), accuser, UpdateQueue::Urgency::normal);
     return true;
   }
-  member.state = MemberState::suspect;
   if (!apply(std::move(member), now, out)) return false;
   ++counters_.suspicions;
   const std::size_t others = members_.present() - std::min<std::size_t>(members_.present(), 2);

@@ -314,6 +314,18 @@ TEST_CASE("a suspect is told so before all else") {
   CHECK(told);
 }
 
+TEST_CASE("two profiles of one suspect end up as one") {
+  Cluster cluster(3, without_probes());
+  for (std::uint64_t i = 2; i <= 3; ++i) cluster.host(i).stopped = true;
+  Member one = as(cluster.swim(3).self(), MemberState::suspect, 0);
+  Member other = one;
+  other.profile = cluster.pool.take(member_records::profile("other"));
+  if (supersedes(one, other)) std::swap(one, other);
+  cluster.hear(cluster.host(1), from(cluster.host(2)), news_of(one));
+  cluster.hear(cluster.host(1), from(cluster.host(2)), news_of(other));
+  CHECK(digest_of(cluster.record(3, 1)) == digest_of(other));
+}
+
 // --- Coming back
 
 TEST_CASE("the dead are asked again, and come back") {
