@@ -529,6 +529,40 @@ TEST_CASE("a comparison begun with datagrams goes on over a link when much diffe
   CHECK(over_link > 0);
 }
 
+TEST_CASE("what cannot be made equal does not hide the rest") {
+  // A full list lacks what it cannot take in most parts; it must still hear of its members, wherever they
+  // are.
+  SwimOptions options = without_probes();
+  options.members_max = 600;
+  Play play;
+  play.options = options;
+  Random random(1);
+  std::vector<Member> members;
+  for (std::uint64_t i = 0; i < 598; ++i) {
+    members.push_back(member_records::member(play.pool, random() | 1, 1, 0, MemberState::dead));
+  }
+  play.add(nth(1));
+  play.options.members_max = 10'000;
+  play.add(nth(200));
+  play.acquaint();
+  play[nth(1)].swim->restore(members);
+  for (Member& member : members) member.incarnation.value = 1;
+  play[nth(200)].swim->restore(members);
+  for (Member& member : members) member.id.value ^= 0x10;
+  play[nth(200)].swim->restore(std::move(members));
+  play.passes = [](const Sent&, const Packet& packet) { return !is<News>(packet); };
+  for (int rounds = 0; rounds < 500; ++rounds) {
+    play.greet(nth(1), nth(200));
+    play.run(1100ms);
+  }
+  std::size_t behind = 0;
+  play[nth(1)].swim->members().visit([&](const Member& member) {
+    if (member.state == MemberState::dead && member.incarnation.value == 0) ++behind;
+  });
+  CHECK(play[nth(1)].swim->members().size() == 600);
+  CHECK(behind == 0);
+}
+
 TEST_CASE("a newcomer is known to all, and knows all, a few seconds after it greeted one") {
   Cluster cluster(20);
   cluster.add(nth(21));
