@@ -83,11 +83,14 @@ void Swim::on_compare(const Source& from, const Compare& compare, SwimOutbox& ou
   }
 }
 
-// Sends what we have between these bounds, in as many packets as it takes, each with bounds of its own.
+// Sends what we have between these bounds, in as many packets as it takes, each with bounds of its own. An
+// answer in datagrams is cut short: what is not told still differs, and so comes the next time.
 void Swim::send_records(const Source& to, NodeId low, NodeId high, bool reply,
                         std::vector<const Member*> members, SwimOutbox& out) const {
   std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
   const std::size_t bytes_max = to.link ? link_bytes : options_.datagram_bytes_max;
+  const std::size_t packets_max = to.link || reply ? members.size() + 1 : datagrams_per_answer;
+  std::size_t packets = 0;
   std::size_t next = 0;
   while (low <= high) {
     std::string updates;
@@ -101,7 +104,7 @@ void Swim::send_records(const Source& to, NodeId low, NodeId high, bool reply,
       ByteWriter(updates).bytes(update);
     }
     send(to, encode(Records{reply, low, end}) + updates, out);
-    if (end == high) return;
+    if (end == high || ++packets == packets_max) return;
     low = {end.value + 1};
   }
 }

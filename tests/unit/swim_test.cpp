@@ -571,6 +571,13 @@ TEST_CASE("a newcomer is known to all, and knows all, a few seconds after it gre
   CHECK(cluster.swim(21).members().count(MemberState::alive) == 21);
 }
 
+TEST_CASE("a whole list asked for in one datagram is not sent in a flood of them") {
+  Play play = two_that_differ(1000);
+  Host& one = play[nth(1)];
+  const SwimOutbox out = play.hear(one, from(play[nth(200)]), encode(Records{true, NodeId{}, NodeId{most}}));
+  CHECK(sent_by<Records>(out, play.pool).size() <= 8);
+}
+
 // --- What is said of others
 
 TEST_CASE("a brief update of an incarnation that is not known here changes nothing") {
