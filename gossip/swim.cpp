@@ -78,9 +78,14 @@ Result<void> Swim::set_profile(const Profile& profile, Now now, SwimOutbox& out)
   Member mine = self();
   if (*mine.profile == profile) return {};
   mine.profile = pool_.take(profile);
-  const auto incarnation = mine.incarnation.next();
-  if (!incarnation) return fail(ErrorCode::refused, "this node has announced itself too often; restart it");
-  mine.incarnation = *incarnation;
+  if (const auto incarnation = mine.incarnation.next()) {
+    mine.incarnation = *incarnation;
+  } else if (const auto generation = mine.generation.next()) {
+    mine.generation = *generation;
+    mine.incarnation = {};
+  } else {
+    return fail(ErrorCode::refused, "there is no later life of this node's id");
+  }
   announce(std::move(mine), now, out);
   return {};
 }

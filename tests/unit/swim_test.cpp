@@ -729,6 +729,20 @@ TEST_CASE("a profile that cannot be told is refused, and nothing is changed") {
   CHECK_FALSE(cluster.swim(1).has_news());
 }
 
+TEST_CASE("a profile is changed also after the greatest incarnation") {
+  Cluster cluster(2);
+  Host& one = cluster.host(1);
+  cluster.hear(one, from(cluster.host(2)),
+               news_of(as(one.swim->self(), MemberState::suspect, most_incarnations - 1)));
+  REQUIRE(one.swim->self().incarnation == Incarnation{most_incarnations});
+  Profile profile = *one.swim->self().profile;
+  profile.tags["zone"] = "eu1";
+  REQUIRE(cluster.act(
+      one, [&](Swim& swim, SwimOutbox& out) { return swim.set_profile(profile, cluster.now, out); }));
+  CHECK(one.swim->self().generation == Generation{2});
+  CHECK(one.swim->self().profile->tags.at("zone") == "eu1");
+}
+
 TEST_CASE("a state other than ours is told to the owner, of members only") {
   Cluster cluster(2);
   cluster.swim(1).set_state(5);
