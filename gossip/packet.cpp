@@ -105,6 +105,7 @@ PacketBody read_body(ByteReader& in) {
     case Kind::ping_request: {
       const std::uint32_t sequence = in.u32();
       const NodeId target{in.u64()};
+      if (target.value == 0) in.fail();  // Whoever is there would vouch for it.
       return PingRequest{sequence, target, Endpoint::decode(in)};
     }
     case Kind::nack: return Nack{in.u32()};

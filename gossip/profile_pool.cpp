@@ -27,6 +27,7 @@ Result<void> check_profile(const Profile& profile) {
   }
   if (!is_plain(profile.version, version_bytes_max))
     return fail(ErrorCode::refused, "the version cannot be told");
+  if (profile.endpoint.port == 0) return fail(ErrorCode::refused, "a node has a port");
   const bool tags_fit =
       profile.tags.size() <= tags_max && std::all_of(profile.tags.begin(), profile.tags.end(), is_tag);
   if (!tags_fit || encode(profile).size() > profile_bytes_max) {

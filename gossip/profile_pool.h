@@ -34,8 +34,8 @@ struct Profile {
   bool operator==(const Profile&) const = default;
 };
 
-// refused: a name, tag or version is too long, has characters that cannot be printed, or all of it is too
-// long.
+// refused: a name, tag or version is too long, has characters that cannot be printed, all of it is too long,
+// or there is no port.
 Result<void> check_profile(const Profile& profile);
 
 // name bytes | endpoint | protocol min 1 | max 1 | version bytes | tags varint | (name bytes | value

@@ -4,6 +4,7 @@
 // IV-B.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
@@ -27,8 +28,8 @@ class Suspicion {
   // True if this accuser is a new one, and counts: the news is worth passing on.
   bool confirm(NodeId accuser);
   Millis deadline() const;
-  // The clock stood still for so long, and nothing could be heard.
-  void shift(Millis by) { start_ += by; }
+  // For so long until now nothing could be heard. A suspicion that began since then begins now.
+  void shift(Millis by, Millis now) { start_ = std::min(start_ + by, now); }
 
   std::size_t confirmations() const { return accusers_.size() - 1; }
 

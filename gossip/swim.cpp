@@ -17,6 +17,8 @@ Swim::Swim(SwimOptions options, ProfilePool& pool, NodeId self, Generation gener
       queue_(options.updates_max),
       health_(options.health_most),
       next_probe_(now.steady + Millis(random(static_cast<std::uint64_t>(options.probe_interval.count())))),
+      ticked_(now.steady),
+      due_(next_probe_),
       next_sequence_(static_cast<std::uint32_t>(random_())) {
   check(self.value != 0, "a node has an id");
   Member mine;
@@ -48,6 +50,7 @@ void Swim::greet(const Endpoint& endpoint, SwimOutbox& out) {
 }
 
 void Swim::leave(Now now, SwimOutbox& out) {
+  if (left()) return;
   Member mine = self();
   mine.state = MemberState::left;
   probe_.reset();
@@ -75,9 +78,14 @@ Result<void> Swim::set_profile(const Profile& profile, Now now, SwimOutbox& out)
   Member mine = self();
   if (*mine.profile == profile) return {};
   mine.profile = pool_.take(profile);
-  const auto incarnation = mine.incarnation.next();
-  if (!incarnation) return fail(ErrorCode::refused, "this node has announced itself too often; restart it");
-  mine.incarnation = *incarnation;
+  if (const auto incarnation = mine.incarnation.next()) {
+    mine.incarnation = *incarnation;
+  } else if (const auto generation = mine.generation.next()) {
+    mine.generation = *generation;
+    mine.incarnation = {};
+  } else {
+    return fail(ErrorCode::refused, "there is no later life of this node's id");
+  }
   announce(std::move(mine), now, out);
   return {};
 }
@@ -89,19 +97,23 @@ std::optional<Millis> Swim::round_trip(NodeId id) const {
 }
 
 void Swim::on_tick(Now now, SwimOutbox& out) {
-  if (now.steady - options_.stall > next_tick()) wait_out_stall(now);
+  // What was heard since the last tick may have made the next one due at once, or only later.
+  const Millis due = std::max(due_, next_tick());
+  if (now.steady - options_.stall > due) wait_out_stall(now);
   tick_suspicions(now, out);
   tick_relays(now, out);
   tick_probe(now, out);
   tick_dead(now, out);
   tick_gossip(now, out);
+  ticked_ = now.steady;
+  due_ = next_tick();
 }
 
 Millis Swim::next_tick() const {
   Millis next = left() ? Millis::max() : probe_tick();
   for (const auto& [id, suspicion] : suspicions_) next = std::min(next, suspicion.deadline());
   for (const auto& [sequence, relay] : relays_) next = std::min(next, relay.nack_at);
-  if (members_.count(MemberState::dead) > 0) next = std::min(next, next_dead_);
+  if (members_.count(MemberState::dead) > 0 && !left()) next = std::min(next, next_dead_);
   if (has_news()) next = std::min(next, next_gossip_);
   return next;
 }
@@ -109,10 +121,10 @@ Millis Swim::next_tick() const {
 // The process was stopped, or the host slept: what was to be heard meanwhile waits in the socket, so nobody
 // is judged by the time that has passed.
 void Swim::wait_out_stall(Now now) {
-  const Millis lost = now.steady - next_tick();
+  const Millis lost = now.steady - ticked_;  // At most: until then all was well.
   ++counters_.stalls;
   health_.change(1);
-  for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost);
+  for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost, now.steady);
   relays_.clear();
   probe_.reset();
   next_probe_ = now.steady + options_.probe_timeout;

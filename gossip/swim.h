@@ -159,9 +159,9 @@ class Swim {
   };
   // Somebody asked us to ask.
   struct Relay {
-    Endpoint to;
-    NodeId node;
-    std::uint32_t sequence{};
+    Source to;
+    NodeId target;
+    std::uint32_t sequence{};  // Theirs.
     Millis nack_at{};
   };
 
@@ -198,6 +198,7 @@ class Swim {
   bool complete(Update& update) const;
   bool suspect(Member member, NodeId accuser, Now now, SwimOutbox& out);
   bool apply(Member member, Now now, SwimOutbox& out);
+  void add_to_round(NodeId id, bool known);
   void declare_dead(NodeId id, Now now, SwimOutbox& out);
   void tick_suspicions(Now now, SwimOutbox& out);
   void refute(const Member& said, Now now, SwimOutbox& out);
@@ -234,12 +235,14 @@ class Swim {
   std::size_t next_in_order_ = 0;
   std::optional<Probe> probe_;
   Millis next_probe_{};
+  Millis ticked_{};  // The last tick,
+  Millis due_{};     // and when it wanted the next one.
   std::uint32_t next_sequence_;
   std::map<std::uint32_t, Relay> relays_;  // By the sequence of our ping; at most relays_max.
   Millis next_gossip_{};
   Millis next_dead_{};
   std::map<NodeId, Millis> compared_;  // When a comparison with this member was begun, lately.
-  Millis refuted_at_{};
+  Millis refuted_at_ = Millis::min();
   SwimCounters counters_;
 };
 

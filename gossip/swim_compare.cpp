@@ -4,6 +4,7 @@
 // Nothing is remembered between the packets of a comparison: each says what it is about. What does not fit,
 // or is lost, the next digest shows.
 #include <algorithm>
+#include <iterator>
 
 #include "gossip/swim.h"
 
@@ -18,6 +19,13 @@ constexpr std::size_t parts_for_link = 6;       // If so many differ at depth 1,
 constexpr std::size_t parts_per_datagram = 14;  // With all that lies below them.
 constexpr std::size_t link_bytes = 16 << 10;    // Of a packet over a link.
 constexpr std::size_t datagrams_per_answer = 8;
+
+// Others each time: parts that cannot be made equal, as in a full list, must not hide the rest for ever.
+std::vector<Compare::Part> some_of(const std::vector<Compare::Part>& parts, std::mt19937_64& random) {
+  std::vector<Compare::Part> some;
+  std::sample(parts.begin(), parts.end(), std::back_inserter(some), parts_per_datagram, random);
+  return some;
+}
 
 NodeId lowest_in(std::size_t bucket) { return {std::uint64_t{bucket} << 56}; }
 NodeId highest_in(std::size_t bucket) { return {lowest_in(bucket).value | (~std::uint64_t{0} >> 8)}; }
@@ -61,23 +69,28 @@ void Swim::on_compare(const Source& from, const Compare& compare, SwimOutbox& ou
   if (compare.depth < deepest) {
     Source to = from;
     to.link = from.link || (differing.parts.size() >= parts_for_link && links_.contains(from.node));
-    if (!to.link && differing.parts.size() > parts_per_datagram) differing.parts.resize(parts_per_datagram);
+    if (!to.link) differing.parts = some_of(differing.parts, random_);
     const auto depth = static_cast<std::uint8_t>(to.link ? deepest : compare.depth + 1);
     return send(to, encode(parts_below(differing, depth)), out);
   }
+  if (!from.link) std::shuffle(differing.parts.begin(), differing.parts.end(), random_);
+  const std::size_t before = out.size();
   for (const Compare::Part& part : differing.parts) {
     std::vector<const Member*> members;
     for (const Member& member : members_.bucket(part.prefix)) members.push_back(&member);
     send_records(from, lowest_in(part.prefix), highest_in(part.prefix), true, std::move(members), out);
-    if (!from.link && out.size() >= datagrams_per_answer) return;
+    if (!from.link && out.size() - before >= datagrams_per_answer) return;
   }
 }
 
-// Sends what we have between these bounds, in as many packets as it takes, each with bounds of its own.
+// Sends what we have between these bounds, in as many packets as it takes, each with bounds of its own. An
+// answer in datagrams is cut short: what is not told still differs, and so comes the next time.
 void Swim::send_records(const Source& to, NodeId low, NodeId high, bool reply,
                         std::vector<const Member*> members, SwimOutbox& out) const {
   std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
   const std::size_t bytes_max = to.link ? link_bytes : options_.datagram_bytes_max;
+  const std::size_t packets_max = to.link || reply ? members.size() + 1 : datagrams_per_answer;
+  std::size_t packets = 0;
   std::size_t next = 0;
   while (low <= high) {
     std::string updates;
@@ -91,7 +104,7 @@ void Swim::send_records(const Source& to, NodeId low, NodeId high, bool reply,
       ByteWriter(updates).bytes(update);
     }
     send(to, encode(Records{reply, low, end}) + updates, out);
-    if (end == high) return;
+    if (end == high || ++packets == packets_max) return;
     low = {end.value + 1};
   }
 }

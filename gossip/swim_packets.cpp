@@ -76,19 +76,21 @@ void Swim::on_ping(const Source& from, const Ping& ping, SwimOutbox& out) {
 // Lists are compared by the one who asked: the other one's answer has shown that both can be reached.
 void Swim::on_heads(const Source& from, Heads theirs, Now now, SwimOutbox& out) {
   if (theirs.members != members_.digest()) compare_with(from, now, out);
-  if (theirs.state != state_ && members_.find(from.node) != nullptr) out.emplace_back(StateDiffers{from.node});
+  if (theirs.state != state_ && members_.find(from.node) != nullptr)
+    out.emplace_back(StateDiffers{from.node});
 }
 
 void Swim::on_ack(const Source& from, const Ack& ack, Now now, SwimOutbox& out) {
   const std::uint32_t nth = probe_ ? ack.sequence - probe_->sequence : 0;
-  if (probe_ && nth < probe_->sent.size()) {
+  const bool asked = probe_ && (from.node == probe_->target || probe_->helpers.contains(from.node));
+  if (asked && nth < probe_->sent.size()) {
     if (from.node == probe_->target) round_trips_[from.node] = now.steady - probe_->sent[nth];
     probe_.reset();
     health_.change(-1);
   }
   const auto relay = relays_.find(ack.sequence);
-  if (relay != relays_.end()) {
-    send({relay->second.node, relay->second.to, false}, encode(Ack{relay->second.sequence, heads()}), out);
+  if (relay != relays_.end() && from.node == relay->second.target) {
+    send(relay->second.to, encode(Ack{relay->second.sequence, heads()}), out);
     relays_.erase(relay);
   }
   on_heads(from, ack.heads, now, out);
@@ -97,7 +99,7 @@ void Swim::on_ack(const Source& from, const Ack& ack, Now now, SwimOutbox& out) 
 void Swim::on_ping_request(const Source& from, const PingRequest& request, Now now, SwimOutbox& out) {
   if (relays_.size() >= relays_max || request.target == self_) return;
   const std::uint32_t sequence = next_sequence_++;
-  relays_[sequence] = {from.endpoint, from.node, request.sequence,
+  relays_[sequence] = {from, request.target, request.sequence,
                        now.steady + options_.probe_timeout * nack_percent / 100};
   send_with_news({request.target, request.endpoint, false}, Ping{sequence, request.target, heads()}, out);
 }

@@ -68,7 +68,7 @@ void Swim::begin_probe(Now now, SwimOutbox& out) {
 void Swim::go_on_probing(Now now, SwimOutbox& out) {
   const Member* target = members_.find(probe_->target);
   if (!target->is_present()) return probe_.reset();
-  if (now.steady >= probe_->end) return end_probe(now, out);
+  if (probe_->indirect && now.steady >= probe_->end) return end_probe(now, out);
   if (probe_->indirect) return;
   if (now.steady >= probe_->timeout) return ask_others(now, out);
   if (now.steady < next_reping()) return;
@@ -79,6 +79,7 @@ void Swim::go_on_probing(Now now, SwimOutbox& out) {
 // Some others ask it, and we once more, also over the link: datagrams may be what does not get through.
 void Swim::ask_others(Now now, SwimOutbox& out) {
   probe_->indirect = true;
+  probe_->end += now.steady - probe_->timeout;  // They have their whole time, however late this is.
   const Member* target = members_.find(probe_->target);
   const Endpoint endpoint = target->profile->endpoint;
   for (const Member* helper : random_members(options_.helpers, target->id)) {
@@ -109,7 +110,7 @@ void Swim::tick_relays(Now now, SwimOutbox& out) {
       ++relay;
       continue;
     }
-    send({relay->second.node, relay->second.to, false}, encode(Nack{relay->second.sequence}), out);
+    send(relay->second.to, encode(Nack{relay->second.sequence}), out);
     relay = relays_.erase(relay);
   }
 }

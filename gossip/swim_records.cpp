@@ -63,12 +63,13 @@ bool Swim::take(Update update, NodeId accuser, Heard how, Now now, SwimOutbox& o
 bool Swim::suspect(Member member, NodeId accuser, Now now, SwimOutbox& out) {
   const NodeId id = member.id;
   const auto known = suspicions_.find(id);
-  if (known != suspicions_.end() && same_life(*members_.find(id), member)) {
+  member.state = MemberState::suspect;
+  const Member* listed = members_.find(id);
+  if (known != suspicions_.end() && same_life(*listed, member) && !supersedes(member, *listed)) {
     if (!known->second.confirm(accuser)) return false;
     if (accuser == self_) tell(*members_.find(id), accuser, UpdateQueue::Urgency::normal);
     return true;
   }
-  member.state = MemberState::suspect;
   if (!apply(std::move(member), now, out)) return false;
   ++counters_.suspicions;
   const std::size_t others = members_.present() - std::min<std::size_t>(members_.present(), 2);
@@ -81,7 +82,8 @@ bool Swim::suspect(Member member, NodeId accuser, Now now, SwimOutbox& out) {
 bool Swim::apply(Member member, Now now, SwimOutbox& out) {
   const NodeId id = member.id;
   const Member* known = members_.find(id);
-  const auto before = known == nullptr ? std::nullopt : std::optional(known->state);
+  std::optional<MemberState> before;
+  if (known != nullptr) before = known->state;
   const bool goes_on = known != nullptr && known->generation == member.generation;
   member.since = before == member.state ? known->since : now.wall;
   const MemberState after = member.state;
@@ -90,12 +92,16 @@ bool Swim::apply(Member member, Now now, SwimOutbox& out) {
   if (after != MemberState::suspect) suspicions_.erase(id);
   if (before == MemberState::dead && present && goes_on) ++counters_.false_alarms;
   const bool was_present = before == MemberState::alive || before == MemberState::suspect;
-  if (present && !was_present && id != self_) {  // Somewhere in what is left of this round.
-    const std::size_t place = next_in_order_ + random(order_.size() - next_in_order_ + 1);
-    order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(place), id);
-  }
+  if (present && !was_present && id != self_) add_to_round(id, before.has_value());
   out.emplace_back(MemberChanged{id, before, after});
   return true;
+}
+
+// Somewhere in what is left of this round; but who was in it stays where it was, so that it has an end.
+void Swim::add_to_round(NodeId id, bool known) {
+  if (known && std::find(order_.begin(), order_.end(), id) != order_.end()) return;
+  order_.push_back(id);
+  std::swap(order_.back(), order_[next_in_order_ + random(order_.size() - next_in_order_)]);
 }
 
 void Swim::declare_dead(NodeId id, Now now, SwimOutbox& out) {
@@ -120,7 +126,7 @@ void Swim::refute(const Member& said, Now now, SwimOutbox& out) {
   const bool later_life = said.generation > mine.generation;
   const bool forgotten = said.state == MemberState::forgotten && said.generation == mine.generation;
   if (left() || (!later_life && !forgotten && !supersedes(said, mine))) return;
-  if (later_life) {
+  if (later_life || said.state == MemberState::alive) {
     // An earlier start of this directory whose clock was ahead, or another process that uses this id.
     if (now.steady < refuted_at_ + dispute_interval) return;
     if (!(said.profile == PooledProfile()) && said.profile->endpoint != mine.profile->endpoint) {
