@@ -41,9 +41,9 @@ void Swim::on_packet(const Source& from, std::string_view bytes, Now now, SwimOu
 
 void Swim::send(const Source& to, std::string bytes, SwimOutbox& out) const {
   if (to.link) {
-    out.push_back(SendOverLink{to.node, std::move(bytes)});
+    out.emplace_back(SendOverLink{to.node, std::move(bytes)});
   } else {
-    out.push_back(SendDatagram{to.endpoint, to.node, std::move(bytes)});
+    out.emplace_back(SendDatagram{to.endpoint, to.node, std::move(bytes)});
   }
 }
 
@@ -70,13 +70,13 @@ void Swim::on_ping(const Source& from, const Ping& ping, SwimOutbox& out) {
   if (ping.target != self_ && ping.target.value != 0) return;
   send_with_news(from, Ack{ping.sequence, heads()}, out);
   if (ping.heads.state != state_ && members_.find(from.node) != nullptr)
-    out.push_back(StateDiffers{from.node});
+    out.emplace_back(StateDiffers{from.node});
 }
 
 // Lists are compared by the one who asked: the other one's answer has shown that both can be reached.
 void Swim::on_heads(const Source& from, Heads theirs, Now now, SwimOutbox& out) {
   if (theirs.members != members_.digest()) compare_with(from, now, out);
-  if (theirs.state != state_ && members_.find(from.node) != nullptr) out.push_back(StateDiffers{from.node});
+  if (theirs.state != state_ && members_.find(from.node) != nullptr) out.emplace_back(StateDiffers{from.node});
 }
 
 void Swim::on_ack(const Source& from, const Ack& ack, Now now, SwimOutbox& out) {

@@ -94,7 +94,7 @@ bool Swim::apply(Member member, Now now, SwimOutbox& out) {
     const std::size_t place = next_in_order_ + random(order_.size() - next_in_order_ + 1);
     order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(place), id);
   }
-  out.push_back(MemberChanged{id, before, after});
+  out.emplace_back(MemberChanged{id, before, after});
   return true;
 }
 
@@ -124,7 +124,7 @@ void Swim::refute(const Member& said, Now now, SwimOutbox& out) {
     // An earlier start of this directory whose clock was ahead, or another process that uses this id.
     if (now.steady < refuted_at_ + dispute_interval) return;
     if (!(said.profile == PooledProfile()) && said.profile->endpoint != mine.profile->endpoint) {
-      out.push_back(IdInUse{said.profile->endpoint});
+      out.emplace_back(IdInUse{said.profile->endpoint});
     }
   }
   const auto incarnation = said.incarnation.next();
