@@ -16,6 +16,7 @@ Swim::Swim(SwimOptions options, ProfilePool& pool, NodeId self, Generation gener
       members_(options.members_max),
       queue_(options.updates_max),
       health_(options.health_most),
+      last_call_(now.steady),
       next_probe_(now.steady + Millis(random(static_cast<std::uint64_t>(options.probe_interval.count())))),
       next_sequence_(static_cast<std::uint32_t>(random_())) {
   check(self.value != 0, "a node has an id");
@@ -38,6 +39,7 @@ void Swim::restore(std::vector<Member> members) {
 }
 
 void Swim::on_link_up(NodeId peer, Now now, SwimOutbox& out) {
+  look_for_stall(now);
   links_.insert(peer);
   if (self_ < peer) compare_with({peer, {}, true}, now, out);
 }
@@ -89,7 +91,7 @@ std::optional<Millis> Swim::round_trip(NodeId id) const {
 }
 
 void Swim::on_tick(Now now, SwimOutbox& out) {
-  if (now.steady - options_.stall > next_tick()) wait_out_stall(now);
+  look_for_stall(now);
   tick_suspicions(now, out);
   tick_relays(now, out);
   tick_probe(now, out);
@@ -106,10 +108,13 @@ Millis Swim::next_tick() const {
   return next;
 }
 
-// The process was stopped, or the host slept: what was to be heard meanwhile waits in the socket, so nobody
-// is judged by the time that has passed.
-void Swim::wait_out_stall(Now now) {
-  const Millis lost = now.steady - next_tick();
+// Whichever call is the first after the process was stopped, or the host slept: what was to be heard meanwhile
+// waits in the socket, so nobody is judged by the time that has passed.
+void Swim::look_for_stall(Now now) {
+  const Millis before = std::exchange(last_call_, now.steady);
+  if (now.steady - before <= options_.stall) return;
+  const Millis lost = now.steady - std::max(before, next_tick());
+  if (lost <= options_.stall) return;
   ++counters_.stalls;
   health_.change(1);
   for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost);
