@@ -36,6 +36,7 @@ void Swim::restore(std::vector<Member> members) {
     const NodeId id = member.id;
     if (members_.put(std::move(member))) order_.push_back(id);
   }
+  std::shuffle(order_.begin(), order_.end(), random_);
 }
 
 void Swim::on_link_up(NodeId peer, Now now, SwimOutbox& out) {
