@@ -16,9 +16,8 @@ Swim::Swim(SwimOptions options, ProfilePool& pool, NodeId self, Generation gener
       members_(options.members_max),
       queue_(options.updates_max),
       health_(options.health_most),
+      last_call_(now.steady),
       next_probe_(now.steady + Millis(random(static_cast<std::uint64_t>(options.probe_interval.count())))),
-      ticked_(now.steady),
-      due_(next_probe_),
       next_sequence_(static_cast<std::uint32_t>(random_())) {
   check(self.value != 0, "a node has an id");
   Member mine;
@@ -37,9 +36,11 @@ void Swim::restore(std::vector<Member> members) {
     const NodeId id = member.id;
     if (members_.put(std::move(member))) order_.push_back(id);
   }
+  std::shuffle(order_.begin(), order_.end(), random_);
 }
 
 void Swim::on_link_up(NodeId peer, Now now, SwimOutbox& out) {
+  look_for_stall(now);
   links_.insert(peer);
   if (self_ < peer) compare_with({peer, {}, true}, now, out);
 }
@@ -97,16 +98,12 @@ std::optional<Millis> Swim::round_trip(NodeId id) const {
 }
 
 void Swim::on_tick(Now now, SwimOutbox& out) {
-  // What was heard since the last tick may have made the next one due at once, or only later.
-  const Millis due = std::max(due_, next_tick());
-  if (now.steady - options_.stall > due) wait_out_stall(now);
+  look_for_stall(now);
   tick_suspicions(now, out);
   tick_relays(now, out);
   tick_probe(now, out);
   tick_dead(now, out);
   tick_gossip(now, out);
-  ticked_ = now.steady;
-  due_ = next_tick();
 }
 
 Millis Swim::next_tick() const {
@@ -118,10 +115,13 @@ Millis Swim::next_tick() const {
   return next;
 }
 
-// The process was stopped, or the host slept: what was to be heard meanwhile waits in the socket, so nobody
-// is judged by the time that has passed.
-void Swim::wait_out_stall(Now now) {
-  const Millis lost = now.steady - ticked_;  // At most: until then all was well.
+// Whichever call is the first after the process was stopped, or the host slept: what was to be heard meanwhile
+// waits in the socket, so nobody is judged by the time that has passed.
+void Swim::look_for_stall(Now now) {
+  const Millis before = std::exchange(last_call_, now.steady);
+  if (now.steady - before <= options_.stall) return;
+  const Millis lost = now.steady - std::max(before, next_tick());
+  if (lost <= options_.stall) return;
   ++counters_.stalls;
   health_.change(1);
   for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost, now.steady);

@@ -51,7 +51,7 @@ struct SwimOptions {
   double gossip_times = 4;           // News is told so often, times log10(members + 1).
   Millis dead_interval{2000};        // How often a dead member is asked whether it is back.
   int health_most = 8;               // Worst score; intervals and timeouts are stretched by it plus one.
-  Millis stall{400};                 // A tick that comes so late means that this process was stopped.
+  Millis stall{400};                 // A call that comes so late means that this process was stopped.
   std::size_t members_max = 16'384;  // Further ones are not taken.
   std::size_t updates_max = 4096;    // That wait to be told.
   std::size_t datagram_bytes_max = 1200;
@@ -146,6 +146,8 @@ class Swim {
   const SwimOptions& options() const { return options_; }
 
  private:
+  void look_for_stall(Now now);
+
   // One member being asked.
   struct Probe {
     NodeId target;
@@ -189,7 +191,6 @@ class Swim {
   const Member* next_target();
   std::vector<const Member*> random_members(std::size_t count, NodeId except);
   bool may_be_asked(const Member& member) const { return member.is_present() && member.id != self_; }
-  void wait_out_stall(Now now);
 
   // Records: swim_records.cpp.
   enum class Heard : std::uint8_t { news, comparison };
@@ -230,13 +231,12 @@ class Swim {
   std::map<NodeId, Millis> round_trips_;
   std::set<NodeId> links_;
   std::uint64_t state_ = 0;
+  Millis last_call_;
 
   std::vector<NodeId> order_;  // Members, in this round's order; some may be gone.
   std::size_t next_in_order_ = 0;
   std::optional<Probe> probe_;
   Millis next_probe_{};
-  Millis ticked_{};  // The last tick,
-  Millis due_{};     // and when it wanted the next one.
   std::uint32_t next_sequence_;
   std::map<std::uint32_t, Relay> relays_;  // By the sequence of our ping; at most relays_max.
   Millis next_gossip_{};

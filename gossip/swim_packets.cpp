@@ -18,6 +18,7 @@ struct Overloaded : F... {
 }  // namespace
 
 void Swim::on_packet(const Source& from, std::string_view bytes, Now now, SwimOutbox& out) {
+  look_for_stall(now);
   if (from.node == self_) return;
   const auto packet = decode_packet(bytes, pool_);
   if (!packet) {
