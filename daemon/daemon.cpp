@@ -311,6 +311,7 @@ void Daemon::deliver(Outbox& out) {
       [&](Notice& notice) { log(to_log_level(notice.level), notice.text); },
       [&](JobDone& done) { redis_->on_job_done(done); },
       [&](SendDatagram& send) { gossip_->send(send); },
+      [&](const KeysTold&) {},
       [&](Redial& redial) { transport_->redial(redial.address); },
   };
   for (Output& output : std::exchange(out, {})) std::visit(one, output);

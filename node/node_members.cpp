@@ -88,6 +88,18 @@ void Node::handle(LinkId link, const Gossip& gossip, Now now, Outbox& out) {
   settle(said, now, out);
 }
 
+void Node::tell_keys(std::string ring, Outbox& out) {
+  keys_ = std::move(ring);
+  for (const auto& [id, peer] : peers_) {
+    if (peer.link) send(*peer.link, Channel::control, Keys{keys_}, out);
+  }
+}
+
+// Without keys of our own what others say of theirs is nothing to us.
+void Node::handle(LinkId, const Keys& keys, Now, Outbox& out) {
+  if (!keys_.empty()) out.push_back(KeysTold{std::string(keys.payload)});
+}
+
 void Node::on_membership_tick(Now now, Outbox& out) {
   if (!swim_) return;
   SwimOutbox said;
