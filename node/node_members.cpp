@@ -139,7 +139,11 @@ void Node::on_member_changed(const MemberChanged& change, Now now, Outbox& out) 
   const Member& member = *swim_->members().find(change.id);
   const std::string story = story_of(change, who(member));
   const bool trouble = change.after == MemberState::dead;
-  if (!story.empty()) out.push_back(Notice{trouble ? Notice::Level::warning : Notice::Level::info, story});
+  if (!story.empty()) {
+    out.push_back(Notice{trouble ? Notice::Level::warning : Notice::Level::info, story});
+  } else {
+    out.push_back(Notice{Notice::Level::debug, who(member) + " says something new of itself"});
+  }
   const auto peer = peers_.find(change.id);
   if (peer != peers_.end() && peer->second.link && !member.is_present()) {
     drop_link(*peer->second.link, "it is " + std::string(name(change.after)), now, out);
