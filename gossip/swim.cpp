@@ -104,7 +104,7 @@ Millis Swim::next_tick() const {
   Millis next = left() ? Millis::max() : probe_tick();
   for (const auto& [id, suspicion] : suspicions_) next = std::min(next, suspicion.deadline());
   for (const auto& [sequence, relay] : relays_) next = std::min(next, relay.nack_at);
-  if (members_.count(MemberState::dead) > 0) next = std::min(next, next_dead_);
+  if (!left() && members_.count(MemberState::dead) > 0) next = std::min(next, next_dead_);
   if (has_news()) next = std::min(next, next_gossip_);
   return next;
 }
