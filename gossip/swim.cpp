@@ -51,6 +51,7 @@ void Swim::greet(const Endpoint& endpoint, SwimOutbox& out) {
 }
 
 void Swim::leave(Now now, SwimOutbox& out) {
+  if (left()) return;
   Member mine = self();
   mine.state = MemberState::left;
   probe_.reset();
