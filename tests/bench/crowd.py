@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from fleet import Fleet
-from harness import _die_with_parent, loopback, wait_until
+from harness import BUILD, _die_with_parent, loopback, wait_until
 
 POLL = 0.01
 
@@ -74,7 +74,7 @@ class Watch:
 
 
 class KnitCrowd(Fleet):
-    """Daemons of which each knows the first one as its seed."""
+    """Daemons of which each knows the first one as its seed, encrypted."""
 
     joined = r"info +(\S+) at \S+ is (?:a member|back)$"
     dead = r"warning (\S+) at \S+ is taken for dead"
@@ -84,8 +84,12 @@ class KnitCrowd(Fleet):
     def __init__(self, size, directory, seeds=True, **gossip):
         super().__init__(*(f"n{number:03}" for number in range(size)), directory=directory, log={"level": "debug"},
                          gossip=gossip, store={"map_bytes": "1GiB", "journal_segment_bytes": "256KiB"}, http={"port": 0})
+        keys = os.path.join(self.directory, "gossip.keys")
+        subprocess.run([os.path.join(BUILD, "knit"), "keys", "generate", "--out", keys], check=True,
+                       stdout=subprocess.DEVNULL)
         for node in self.nodes:
             node.config["peer"]["seeds"] = [self.nodes[0].peer_address] if seeds else []
+            node.config["gossip"]["keyring_file"] = keys
         self.by_name = {node.name: node for node in self.nodes}
         self.names = list(self.by_name)
 

@@ -11,13 +11,13 @@ PORTS = "{ 7399, 7946 }"  # knit's and serf's.
 # What leaves a socket is counted before some of it gets lost, so that loss does not make a node look frugal.
 COUNTED = f"""
 table inet counted {{
-  counter udp {{ }}
-  counter tcp {{ }}
+  counter datagrams {{ }}
+  counter segments {{ }}
   chain leaving {{
     type filter hook output priority 0;
-    udp dport {PORTS} counter name udp
-    tcp dport {PORTS} counter name tcp
-    tcp sport {PORTS} counter name tcp
+    udp dport {PORTS} counter name datagrams
+    tcp dport {PORTS} counter name segments
+    tcp sport {PORTS} counter name segments
   }}
 }}
 """
@@ -72,6 +72,6 @@ class LossyNetwork:
     def traffic(self):
         listed = json.loads(subprocess.run(["nft", "-j", "list", "counters"], capture_output=True, check=True).stdout)
         counters = {entry["counter"]["name"]: entry["counter"] for entry in listed["nftables"] if "counter" in entry}
-        udp, tcp = counters["udp"], counters["tcp"]
+        udp, tcp = counters["datagrams"], counters["segments"]
         return Traffic(udp["packets"], udp["bytes"] - IP_UDP_BYTES * udp["packets"],
                        tcp["bytes"] - IP_TCP_BYTES * tcp["packets"])
