@@ -92,7 +92,7 @@ std::string summary(const Census& census) {
 
 std::string verdict(const Census& census) {
   if (census.nodes == 1) {
-    return "1 node, and no peers to agree with: name some in peer.peers of its configuration";
+    return "1 node, and no peers to agree with: name some in peer.seeds of its configuration";
   }
   const std::string text = summary(census);
   return census.troubles.empty() ? text : fmt::format("{}; {}", text, fmt::join(census.troubles, ", "));

@@ -159,21 +159,40 @@ void read_sections(const toml::table& root, const std::vector<ConfigKey>& keys, 
 }
 
 constexpr const char* loopback_only =
-    " is not a loopback address; between peers there is no encryption yet, so only 127.0.0.0/8 and ::1 are "
-    "allowed";
+    " is not a loopback address; without a key ring nothing between nodes is encrypted, so only 127.0.0.0/8 "
+    "and "
+    "::1 are allowed: see gossip.keyring_file, or gossip.insecure";
 
 void check_loopback(const std::string& key, const SocketAddress& address, Report& report) {
   if (!is_loopback(address)) report.add(key, quoted(address.ip) + loopback_only);
 }
 
+void check_seeds(const Config& config, Report& report) {
+  for (const std::string& text : config.peer.seeds) {
+    if (const auto address = parse_address(text)) check_loopback("peer.seeds", *address, report);
+  }
+}
+
+bool is_any(const SocketAddress& address) { return address.ip == "0.0.0.0" || address.ip == "::"; }
+
 void check_peers(const Config& config, Report& report) {
-  check_loopback("peer.listen", peer_bind_address(config), report);
-  if (!config.peer.advertise.empty())
-    check_loopback("peer.advertise", peer_advertised_address(config), report);
-  for (const SocketAddress& address : peer_addresses(config)) check_loopback("peer.peers", address, report);
+  const bool loopback_alone = !config.gossip.insecure && keyring_path(config).empty();
+  if (loopback_alone) {
+    check_loopback("peer.listen", peer_bind_address(config), report);
+    if (!config.peer.advertise.empty())
+      check_loopback("peer.advertise", peer_advertised_address(config), report);
+    check_seeds(config, report);
+  }
+  if (!loopback_alone && is_any(peer_advertised_address(config))) {
+    report.add("peer.advertise",
+               "expected the address at which others reach this node, since it listens on all");
+  }
   if (config.peer.timeout < 2 * config.anti_entropy.status_interval) {
     report.add("peer.timeout",
                "expected at least twice anti_entropy.status_interval, or peers seem to be gone");
+  }
+  if (config.gossip.probe_timeout >= config.gossip.probe_interval) {
+    report.add("gossip.probe_timeout", "expected less than gossip.probe_interval");
   }
 }
 
@@ -206,6 +225,15 @@ std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "knit";
   return name.data();
+}
+
+// A file that systemd hands to the service (LoadCredential=), if there is one of this name.
+std::optional<std::string> credential(const std::string& name) {
+  const char* directory = std::getenv("CREDENTIALS_DIRECTORY");
+  if (directory == nullptr) return std::nullopt;
+  const std::string path = std::string(directory) + "/" + name;
+  if (::access(path.c_str(), F_OK) != 0) return std::nullopt;
+  return path;
 }
 
 }  // namespace
@@ -261,27 +289,34 @@ SocketAddress peer_advertised_address(const Config& config) {
   return *address;
 }
 
-std::vector<SocketAddress> peer_addresses(const Config& config) {
-  std::vector<SocketAddress> out;
-  for (const std::string& text : config.peer.peers) {
-    const auto address = parse_address(text);
-    check(address.has_value(), "peer.peers were checked");
-    if (std::find(out.begin(), out.end(), *address) == out.end()) out.push_back(*address);
-  }
-  return out;
-}
-
 std::string node_name(const Config& config) {
   return config.node.name.empty() ? host_name() : config.node.name;
 }
 
-std::string cluster_key_path(const Config& config) {
-  if (!config.cluster.key_file.empty()) return config.cluster.key_file;
-  if (const char* credentials = std::getenv("CREDENTIALS_DIRECTORY")) {
-    const std::string path = std::string(credentials) + "/cluster.key";
-    if (::access(path.c_str(), F_OK) == 0) return path;
+std::map<std::string, std::string> node_tags(const Config& config) {
+  std::map<std::string, std::string> out;
+  for (const std::string& tag : config.node.tags) {
+    const std::size_t equals = tag.find('=');
+    out.insert_or_assign(tag.substr(0, equals), tag.substr(equals + 1));
   }
-  return "/etc/knit/cluster.key";
+  return out;
+}
+
+std::string joined_key_path(const Config& config) { return config.node.data_directory + "/cluster.key"; }
+
+std::vector<std::string> cluster_key_paths(const Config& config) {
+  if (!config.cluster.key_file.empty()) return {config.cluster.key_file};
+  std::vector<std::string> out{joined_key_path(config)};
+  if (const auto path = credential("cluster.key")) out.push_back(*path);
+  out.emplace_back("/etc/knit/cluster.key");
+  return out;
+}
+
+std::string keyring_path(const Config& config) {
+  constexpr const char* usual = "/etc/knit/gossip.keys";
+  if (!config.gossip.keyring_file.empty()) return config.gossip.keyring_file;
+  if (const auto path = credential("gossip.keys")) return *path;
+  return ::access(usual, F_OK) == 0 ? usual : "";
 }
 
 }  // namespace knit

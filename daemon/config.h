@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -20,10 +21,11 @@ struct Config {
   struct Node {
     std::string name;  // Empty: the host's name.
     std::string data_directory = "/var/lib/knit";
+    std::vector<std::string> tags;  // "name=value".
     bool operator==(const Node&) const = default;
   } node;
   struct Cluster {
-    std::string key_file;  // Empty: see cluster_key_path().
+    std::string key_file;  // Empty: see cluster_key_paths().
     bool operator==(const Cluster&) const = default;
   } cluster;
   struct Client {
@@ -41,11 +43,19 @@ struct Config {
   struct Peer {
     std::string listen = "127.0.0.1";
     std::uint16_t port = 7399;
-    std::string advertise;  // Empty: what is listened on.
-    std::vector<std::string> peers;
+    std::string advertise;           // Empty: what is listened on.
+    std::vector<std::string> seeds;  // "ip:port" or "name:port".
     Millis timeout{5000};
     bool operator==(const Peer&) const = default;
   } peer;
+  struct Gossip {
+    std::string keyring_file;  // Empty: see keyring_path().
+    bool insecure = false;
+    Millis probe_interval{500};
+    Millis probe_timeout{250};
+    Millis suspicion{2500};
+    bool operator==(const Gossip&) const = default;
+  } gossip;
   struct Http {
     std::string listen = "127.0.0.1";
     std::uint16_t port = 9399;  // 0: nothing is listened on.
@@ -105,10 +115,15 @@ std::vector<std::string> config_keys();
 // What follows from a loaded config.
 SocketAddress peer_bind_address(const Config& config);
 SocketAddress peer_advertised_address(const Config& config);
-std::vector<SocketAddress> peer_addresses(const Config& config);
 std::string node_name(const Config& config);
-// cluster.key_file; else cluster.key among the credentials that systemd hands to its services; else
-// /etc/knit/cluster.key.
-std::string cluster_key_path(const Config& config);
+std::map<std::string, std::string> node_tags(const Config& config);
+// Where the identity of the cluster is kept that this node was told when it joined: in the data directory.
+std::string joined_key_path(const Config& config);
+// Where it is looked for: cluster.key_file alone, if that is set; else joined_key_path(), cluster.key among
+// the credentials that systemd hands to its services, and /etc/knit/cluster.key.
+std::vector<std::string> cluster_key_paths(const Config& config);
+// gossip.keyring_file; else gossip.keys among those credentials, or /etc/knit/gossip.keys, if there is one.
+// Empty: nothing is encrypted.
+std::string keyring_path(const Config& config);
 
 }  // namespace knit

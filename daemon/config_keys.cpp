@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "daemon/address.h"
+#include "gossip/profile_pool.h"
 #include "store/cluster_key.h"
 
 namespace knit {
@@ -86,6 +87,25 @@ bool take_text(const ConfigValue& value, std::string& out, IsGood is_good) {
 
 bool is_ip(const std::string& text) { return parse_ip(text, 1).has_value(); }
 bool is_address(const std::string& text) { return parse_address(text).has_value(); }
+
+// "name:port", where the name is one that could be looked up.
+bool is_host(const std::string& text) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+  constexpr std::size_t name_bytes_max = 253;
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon == 0 || colon > name_bytes_max) return false;
+  const std::string name = text.substr(0, colon);
+  const bool numeric = name.find_first_not_of("0123456789.") == std::string::npos;
+  return !numeric && name.find_first_not_of(allowed) == std::string::npos &&
+         parse_address("127.0.0.1" + text.substr(colon)).has_value();
+}
+
+bool is_tag(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals > tag_bytes_max) return false;
+  return text.size() - equals - 1 <= tag_bytes_max &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
 
 Expected unless(bool taken, const char* expected) { return taken ? Expected() : Expected(expected); }
 
@@ -197,9 +217,17 @@ Expected set(const AddressKey& key, const ConfigValue& value) {
                 "a numeric address with its port in quotes, such as \"127.0.0.1:7399\" or \"[::1]:7399\"");
 }
 
-Expected set(const AddressesKey& key, const ConfigValue& value) {
-  return unless(take_list(value, *key.out, is_address),
-                "a list of numeric addresses with their ports, such as [\"127.0.0.2:7399\", \"[::1]:7399\"]");
+Expected set(const SeedsKey& key, const ConfigValue& value) {
+  return unless(take_list(value, *key.out, [](const std::string& t) { return is_address(t) || is_host(t); }),
+                "a list of addresses or host names with their ports, such as [\"10.0.0.2:7399\", "
+                "\"[::1]:7399\", \"db1.example:7399\"]");
+}
+
+Expected set(const TagsKey& key, const ConfigValue& value) {
+  return unless(
+      take_list(value, *key.out, is_tag) && key.out->size() <= tags_max,
+      "a list of at most 8 tags \"name=value\", such as [\"zone=eu1\"], names and values of up to 64 "
+      "printable characters without blanks");
 }
 
 }  // namespace
@@ -208,6 +236,7 @@ std::vector<ConfigKey> config_key_table(Config& c) {
   return {
       {"node", "name", NameKey{&c.node.name}},
       {"node", "data_directory", PathKey{&c.node.data_directory, false}},
+      {"node", "tags", TagsKey{&c.node.tags}},
       {"cluster", "key_file", PathKey{&c.cluster.key_file}},
       {"client", "listen", IpsKey{&c.client.listen}},
       {"client", "port", PortKey{&c.client.port}},
@@ -221,8 +250,13 @@ std::vector<ConfigKey> config_key_table(Config& c) {
       {"peer", "listen", IpKey{&c.peer.listen}},
       {"peer", "port", PortKey{&c.peer.port}},
       {"peer", "advertise", AddressKey{&c.peer.advertise}},
-      {"peer", "peers", AddressesKey{&c.peer.peers}},
+      {"peer", "seeds", SeedsKey{&c.peer.seeds}},
       {"peer", "timeout", DurationKey{&c.peer.timeout, 500ms, 10min}},
+      {"gossip", "keyring_file", PathKey{&c.gossip.keyring_file}},
+      {"gossip", "insecure", FlagKey{&c.gossip.insecure}},
+      {"gossip", "probe_interval", DurationKey{&c.gossip.probe_interval, 50ms, 1min}},
+      {"gossip", "probe_timeout", DurationKey{&c.gossip.probe_timeout, 20ms, 1min}},
+      {"gossip", "suspicion", DurationKey{&c.gossip.suspicion, 100ms, 10min}},
       {"http", "listen", IpKey{&c.http.listen}},
       {"http", "port", PortKey{&c.http.port, true}},
       {"store", "durability", ChoiceKey{&c.store.durability, {"commit", "async"}}},

@@ -63,11 +63,14 @@ struct IpsKey {
 struct AddressKey {
   std::string* out;
 };  // "ip:port", or nothing.
-struct AddressesKey {
+struct SeedsKey {
   std::vector<std::string>* out;
-};
+};  // "ip:port" or "name:port" each.
+struct TagsKey {
+  std::vector<std::string>* out;
+};  // "name=value" each.
 using KeyKind = std::variant<NameKey, PathKey, TextKey, ChoiceKey, FlagKey, PortKey, ModeKey, CountKey,
-                             SizeKey, DurationKey, IpKey, IpsKey, AddressKey, AddressesKey>;
+                             SizeKey, DurationKey, IpKey, IpsKey, AddressKey, SeedsKey, TagsKey>;
 
 struct ConfigKey {
   std::string_view section;

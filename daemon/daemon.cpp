@@ -12,9 +12,10 @@
 
 #include "base/check.h"
 #include "base/huge_memory.h"
+#include "daemon/lobby.h"
 #include "daemon/log.h"
 #include "daemon/service_manager.h"
-#include "store/cluster_key.h"
+#include "daemon/state_file.h"
 
 namespace knit {
 
@@ -75,6 +76,11 @@ WorkPace::Nanos processor_time() {
   return std::chrono::seconds(time.tv_sec) + WorkPace::Nanos(time.tv_nsec);
 }
 
+std::string members_path(const Config& config) { return config.node.data_directory + "/members"; }
+
+// Later starts have greater ones, and two that start at once on copies of one directory different ones.
+std::uint64_t new_generation(WallTime now) { return (now.millis << 16) | (randombytes_random() & 0xffff); }
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -82,12 +88,15 @@ struct Overloaded : F... {
 
 }  // namespace
 
-Daemon::Daemon(Config config, std::string version)
+Daemon::Daemon(Config config, std::string version, ClusterIdentity cluster, std::unique_ptr<NodeKeys> keys)
     : config_(std::move(config)),
       version_(std::move(version)),
+      cluster_(std::move(cluster)),
+      keys_(std::move(keys)),
       commit_ended_(loop_, [this] { on_commit(); }),
       journal_synced_(loop_, [this] { on_journal(); }),
       tick_(loop_, [this] { on_tick(); }),
+      membership_timer_(loop_, [this] { on_membership_tick(); }),
       alive_(loop_, notify_alive),
       stop_timer_(loop_, [this] { end_stop(1); }),
       commit_timer_(loop_, [] {}),  // That end_turn() comes is enough,
@@ -108,7 +117,12 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Config config, std::string version
   if (sodium_init() < 0) return fail(ErrorCode::io, "libsodium cannot be initialised");
   std::signal(SIGPIPE, SIG_IGN);  // A peer that went away is an error of write().
   std::signal(SIGHUP, SIG_IGN);   // A closed terminal is no reason to stop.
-  std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(version)));
+  auto keys = NodeKeys::open(config);
+  if (!keys) return tl::unexpected(keys.error());
+  auto cluster = find_cluster(config, *keys ? &(*keys)->ring() : nullptr, version);
+  if (!cluster) return tl::unexpected(cluster.error());
+  std::unique_ptr<Daemon> daemon(
+      new Daemon(std::move(config), std::move(version), std::move(*cluster), std::move(*keys)));
   if (auto opened = daemon->open(); !opened) return tl::unexpected(opened.error());
   return daemon;
 }
@@ -116,21 +130,17 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Config config, std::string version
 Result<void> Daemon::open() {
   if (auto opened = open_store(); !opened) return opened;
   make_node();
+  start_membership();
+  start_keys();
   if (auto listening = listen(); !listening) return listening;
   start_timers();
   return {};
 }
 
 Result<void> Daemon::open_store() {
-  auto cluster = read_cluster_key(cluster_key_path(config_));
-  if (!cluster) {
-    const bool absent = cluster.error().code == ErrorCode::not_found;
-    return fail(cluster.error().code,
-                cluster.error().message + (absent ? "; make one with: knit cluster new" : ""));
-  }
   if (auto opened = open_disk(); !opened) return opened;
   StoreOptions options;
-  options.cluster = std::move(*cluster);
+  options.cluster = cluster_;
   options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
   options.clock_max_ahead = config_.clock.max_ahead;
   options.log = {config_.hints.max_bytes, config_.hints.max_age};
@@ -171,16 +181,62 @@ void Daemon::make_node() {
   options.name = node_name(config_);
   options.address = to_string(peer_advertised_address(config_));
   options.version = version_;
-  for (const SocketAddress& address : peer_addresses(config_)) options.peers.push_back(to_string(address));
+  seeds_ = std::make_unique<Seeds>(loop_.get(), config_.peer.seeds, is_ipv6(peer_bind_address(config_)));
+  options.peers.assign(seeds_->numeric().begin(), seeds_->numeric().end());
   options.status_interval = config_.anti_entropy.status_interval;
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;
-  options.peer_timeout = config_.peer.timeout;
   options.scrub_interval = config_.anti_entropy.scrub_interval;
   options.exchange_sessions_max = config_.anti_entropy.sessions_max;
   options.exchange_bytes_per_second = config_.anti_entropy.bytes_per_second;
   options.exchange_rows_per_second = config_.anti_entropy.rows_per_second;
   node_ = std::make_unique<Node>(std::move(options), *store_, random_id());
+  links_ = std::make_unique<NodeLinks>(*node_);
+}
+
+void Daemon::start_membership() {
+  MembershipOptions options;
+  options.swim.probe_interval = config_.gossip.probe_interval;
+  options.swim.probe_timeout = config_.gossip.probe_timeout;
+  options.swim.suspicion.shortest = config_.gossip.suspicion;
+  options.known = read_state_file(members_path(config_)).value_or("");
+  options.generation = {new_generation(now().wall)};
+  options.profile.name = node_name(config_);
+  options.profile.endpoint = *parse_endpoint(to_string(peer_advertised_address(config_)));
+  options.profile.protocol_min = options.profile.protocol_max = protocol_version;
+  options.profile.version = version_;
+  options.profile.tags = node_tags(config_);
+  node_->start_membership(options, now());
+  DatagramOptions datagrams;
+  datagrams.node = store_->identity().node;
+  datagrams.generation = node_->swim()->self().generation.value;
+  datagrams.cluster = cluster_.id;
+  datagrams.version = protocol_version;
+  gossip_ = std::make_unique<GossipSocket>(
+      loop_.get(), peer_bind_address(config_), std::move(datagrams), ring(), *node_,
+      GossipSocket::Hooks{[this] { return now(); }, [this](Outbox& out) { deliver(out); }});
+}
+
+void Daemon::start_keys() {
+  if (!keys_) return;
+  keys_->on_change = [this] { on_keys_changed(); };
+  keys_->absent_members = [this] { return absent_members(); };
+  on_keys_changed();
+}
+
+void Daemon::on_keys_changed() {
+  gossip_->set_keys(keys_->ring());
+  Outbox out;
+  node_->tell_keys(keys_->ring().encode(), out);
+  deliver(out);
+}
+
+std::vector<std::string> Daemon::absent_members() {
+  std::vector<std::string> out;
+  for (const PeerStatus& peer : node_->status(now()).peers) {
+    if (!peer.reachable) out.push_back(peer.name.empty() ? peer.address : peer.name);
+  }
+  return out;
 }
 
 RedisOptions Daemon::redis_options() const {
@@ -206,17 +262,20 @@ Result<void> Daemon::listen() {
   const auto take = [this](Outbox& out) { deliver(out); };
   PeerTransportOptions peers;
   peers.listen = peer_bind_address(config_);
-  peers.peers = [addresses = peer_addresses(config_)] { return addresses; };
+  peers.wanted = [this] { return wanted_links(); };
+  peers.keys = [this] { return ring(); };
   peers.timeout = config_.peer.timeout;
   peers.seed = random_id();
-  transport_ = std::make_unique<PeerTransport>(loop_.get(), std::move(peers), *node_,
+  transport_ = std::make_unique<PeerTransport>(loop_.get(), std::move(peers), *links_,
                                                PeerTransport::Hooks{tell_time, take});
   redis_ = std::make_unique<RedisServer>(loop_.get(), redis_options(), *node_,
                                          RedisServer::Hooks{.now = tell_time,
                                                             .deliver = take,
                                                             .set_log_level = set_redis_log_level,
+                                                            .keys = keys_.get(),
                                                             .stop = [this] { begin_stop(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
+  if (auto listening = gossip_->listen(); !listening) return listening;
   if (auto listening = redis_->listen(); !listening) return listening;
   return listen_http();
 }
@@ -245,8 +304,8 @@ int Daemon::run() {
   const std::string who = node_name(config_) + " (" + to_string(store_->identity().node) + ") of cluster " +
                           store_->cluster().name;
   log_info("knitd " + version_ + ": " + who + ", data in " + config_.node.data_directory + ", peers on " +
-           to_string(peer_bind_address(config_)) + ", " + std::to_string(peer_addresses(config_).size()) +
-           " configured");
+           to_string(peer_bind_address(config_)) + (keys_ ? ", encrypted, " : ", not encrypted, ") +
+           std::to_string(config_.peer.seeds.size()) + " seeds");
   if (store_->replayed() > 0)
     log_info(std::to_string(store_->replayed()) + " changes taken from the journal");
   if (store_->took_fresh_actor()) {
@@ -271,6 +330,13 @@ void Daemon::deliver(Outbox& out) {
       [&](CloseLink& close) { transport_->close(close); },
       [&](Notice& notice) { log(to_log_level(notice.level), notice.text); },
       [&](JobDone& done) { redis_->on_job_done(done); },
+      [&](SendDatagram& send) { gossip_->send(send); },
+      [&](const KeysTold& told) {
+        if (!keys_) return;
+        if (auto merged = keys_->merge(told.ring); !merged)
+          log_warning("keys of a peer: " + merged.error().message);
+      },
+      [&](Redial& redial) { transport_->redial(redial.address); },
   };
   for (Output& output : std::exchange(out, {})) std::visit(one, output);
 }
@@ -283,11 +349,45 @@ void Daemon::on_tick() {
     next_space_check_ = time.steady + space_interval;
     store_->refresh_space();
     notice_rest();
+    save_members();
   }
+  seeds_->on_tick(time.steady);
   Outbox out;
   node_->on_tick(time, out);
   deliver(out);
   transport_->on_tick();
+}
+
+std::set<std::string> Daemon::wanted_links() const {
+  std::set<std::string> wanted = node_->wanted_links();
+  for (const std::string& address : seeds_->addresses()) {
+    if (node_->wants_link(address)) wanted.insert(address);
+  }
+  return wanted;
+}
+
+void Daemon::on_membership_tick() {
+  next_membership_tick_ = {};
+  Outbox out;
+  node_->on_membership_tick(now(), out);
+  deliver(out);
+}
+
+// Whatever has come in may have changed when membership is to be asked next.
+void Daemon::plan_membership_tick() {
+  const Millis next = node_->next_membership_tick();
+  if (next == next_membership_tick_) return;
+  next_membership_tick_ = next;
+  if (next == Millis::max()) return membership_timer_.stop();
+  membership_timer_.once(std::max(next - now().steady, Millis{1}));
+}
+
+void Daemon::save_members() {
+  const auto members = node_->take_members();
+  if (!members) return;
+  if (auto saved = replace_state_file(members_path(config_), *members); !saved) {
+    log_warning("members are not remembered: " + saved.error().message);
+  }
 }
 
 void Daemon::on_work() {
@@ -376,6 +476,7 @@ void Daemon::end_turn() {
   push();
   transport_->end_turn();
   store_->end_reads();
+  plan_membership_tick();
   if (memory_is_due_) give_back_memory();
   plan_work();
   // What flush() answered may have been the last that was waited for; what it ran may have written.
@@ -413,6 +514,8 @@ void Daemon::begin_stop() {
   log_info("stopping");
   notify_stopping();
   redis_->stop_accepting();
+  save_members();
+  gossip_->stop();
   transport_->stop();
   stop_timer_.once(stop_deadline);
 }

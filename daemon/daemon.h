@@ -8,16 +8,21 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "daemon/commit_pace.h"
 #include "daemon/config.h"
 #include "daemon/event_loop.h"
+#include "daemon/gossip_socket.h"
 #include "daemon/http/http_server.h"
 #include "daemon/http/site.h"
+#include "daemon/node_keys.h"
 #include "daemon/peer_transport.h"
 #include "daemon/redis/server.h"
+#include "daemon/seeds.h"
 #include "daemon/work_pace.h"
 #include "node/node.h"
 #include "store/lmdb/file_journal.h"
@@ -30,8 +35,9 @@ constexpr Millis stop_deadline{10'000};
 
 class Daemon {
  public:
-  // Takes the data directory, and listens. The error is one line for whoever starts it: the cluster key
-  // cannot be read, the directory is used or of another cluster, an address cannot be had.
+  // Waits in the lobby if this node belongs to no cluster yet, then takes the data directory, and listens.
+  // The error is one line for whoever starts it: a key cannot be read, the directory is used or of another
+  // cluster, an address cannot be had.
   static Result<std::unique_ptr<Daemon>> start(Config config, std::string version);
   ~Daemon();
 
@@ -41,14 +47,16 @@ class Daemon {
   int run();
 
  private:
-  Daemon(Config config, std::string version);
+  Daemon(Config config, std::string version, ClusterIdentity cluster, std::unique_ptr<NodeKeys> keys);
 
   Result<void> open();
   Result<void> open_store();
   Result<void> open_disk();
   void make_node();
+  void start_membership();
   Result<void> listen();
   Result<void> listen_http();
+  std::set<std::string> wanted_links() const;
   std::string trouble() const;  // Of which /health tells.
   RedisOptions redis_options() const;
   void start_timers();
@@ -56,6 +64,13 @@ class Daemon {
   Now now();
   void deliver(Outbox& out);
   void on_tick();
+  void on_membership_tick();
+  void plan_membership_tick();
+  void save_members();
+  const KeyRing* ring() const { return keys_ ? &keys_->ring() : nullptr; }
+  void start_keys();
+  void on_keys_changed();
+  std::vector<std::string> absent_members();
   void on_work();
   bool may_work();
   void plan_work();
@@ -73,6 +88,8 @@ class Daemon {
 
   Config config_;
   std::string version_;
+  ClusterIdentity cluster_;
+  std::unique_ptr<NodeKeys> keys_;  // Null: nothing between nodes is encrypted.
   // What is below is destroyed upwards: the loop last, threads before what they wake.
   EventLoop loop_;
   Waker commit_ended_;
@@ -81,11 +98,15 @@ class Daemon {
   std::unique_ptr<LmdbStore> disk_;
   std::unique_ptr<Store> store_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<NodeLinks> links_;
+  std::unique_ptr<Seeds> seeds_;
   std::unique_ptr<PeerTransport> transport_;
+  std::unique_ptr<GossipSocket> gossip_;
   std::unique_ptr<RedisServer> redis_;
   std::unique_ptr<Site> site_;
   std::unique_ptr<HttpServer> http_;  // Null: switched off.
   Timer tick_;
+  Timer membership_timer_;
   Timer alive_;
   Timer stop_timer_;
   Timer commit_timer_;
@@ -98,6 +119,7 @@ class Daemon {
   CommitPace commit_pace_;
   WorkPace work_pace_;
   std::optional<Error> undo_waits_;  // For the commit that runs.
+  Millis next_membership_tick_{};
   Millis next_space_check_{};
   std::uint64_t activity_seen_ = 0;  // Of the store, at the last check.
   unsigned quiet_checks_ = 0;        // In which it had not moved.

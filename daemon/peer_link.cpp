@@ -1,5 +1,7 @@
 #include "daemon/peer_link.h"
 
+#include <netinet/tcp.h>
+
 #include <memory>
 
 namespace knit {
@@ -35,6 +37,7 @@ PeerLink::PeerLink(PeerTransport& transport, LinkId id, bool dialed, SocketAddre
       id_(id),
       dialed_(dialed),
       address_(std::move(address)),
+      sealed_({dialed, {protocol_version, protocol_version}}, transport.options_.keys()),
       reader_({control_message_bytes_max, exchange_message_bytes_max, exchange_message_bytes_max}),
       opened_(now),
       write_progress_(now) {}
@@ -83,16 +86,24 @@ Result<void> PeerLink::accept(uv_stream_t* listener) {
   return {};
 }
 
-Result<void> PeerLink::set_ready(Millis now) {
+// What is not acknowledged for so long: a host that vanished does not say so.
+void PeerLink::give_up_after(Millis timeout) {
+  uv_os_fd_t socket = -1;
+  const auto millis = static_cast<unsigned>(timeout.count());
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &socket) != 0) return;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &millis, sizeof millis);
+}
+
+Result<void> PeerLink::begin(Millis now) {
   sockaddr_storage local{};
   int size = sizeof local;
   uv_tcp_getsockname(handle_.get(), reinterpret_cast<sockaddr*>(&local), &size);
   // TCP connects a socket to itself when the port it happened to get is the one it dials.
   if (from_sockaddr(local) == address_) return fail(ErrorCode::io, "the socket connected to itself");
   opened_ = now;
-  ready_ = true;
   uv_tcp_nodelay(handle_.get(), 1);
   uv_tcp_keepalive(handle_.get(), 1, keepalive_seconds);
+  give_up_after(transport_.options_.timeout);
   const auto on_read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
     PeerLink* link = link_of(stream);
     if (link == nullptr || count == 0) return;
@@ -101,10 +112,34 @@ Result<void> PeerLink::set_ready(Millis now) {
   };
   const int status = uv_read_start(reinterpret_cast<uv_stream_t*>(handle_.get()), give_buffer, on_read);
   if (status != 0) return uv_error("read", status);
+  write_handshake();
   return {};
 }
 
+// A few dozen bytes into an empty socket: if they cannot be written at once the connection is of no use.
+void PeerLink::write_handshake() {
+  std::string bytes = sealed_.take_output();
+  if (bytes.empty()) return;
+  const uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
+  uv_try_write(reinterpret_cast<uv_stream_t*>(handle_.get()), &buffer, 1);
+}
+
 void PeerLink::on_bytes(std::string_view bytes) {
+  sealed_.feed(bytes);
+  while (!closed()) {
+    const auto plaintext = sealed_.next();
+    write_handshake();
+    if (!plaintext) return transport_.end(*this, plaintext.error().message);
+    if (!ready_ && sealed_.established()) {
+      ready_ = true;
+      transport_.link_up(*this);
+    }
+    if (!*plaintext) return;
+    on_plaintext(**plaintext);
+  }
+}
+
+void PeerLink::on_plaintext(std::string_view bytes) {
   const std::size_t unfinished = reader_.unfinished_bytes();
   reader_.feed(bytes);
   // A message may close the link; the object itself lives on until the turn ends.
@@ -146,7 +181,9 @@ void PeerLink::flush(JournalPosition synced, Millis now) {
   release(synced);
   if (closed() || !ready_ || writing_bytes_ > 0 || writer_.empty()) return;
   auto request = std::make_unique<WriteRequest>();
-  writer_.take(write_bytes, request->bytes);
+  frames_.clear();
+  writer_.take(write_bytes, frames_);
+  sealed_.seal(frames_, request->bytes);
   request->request.data = request.get();
   writing_bytes_ = left_to_write_ = request->bytes.size();
   write_progress_ = now;
@@ -165,11 +202,11 @@ void PeerLink::on_written(int status) {
   writing_bytes_ = 0;
   if (status != 0) return transport_.end(*this, uv_strerror(status));
   if (!writer_.empty()) transport_.on_progress(*this);
-  flush(transport_.node_.store().synced(), transport_.hooks_.now().steady);
+  flush(transport_.owner_.synced(), transport_.hooks_.now().steady);
 }
 
 std::string PeerLink::overdue(Millis now, Millis timeout) {
-  if (!ready_) return age(now) > timeout ? "no connection in time" : "";
+  if (!ready_) return age(now) > timeout ? "no connection, or no agreement on a key, in time" : "";
   if (writing_bytes_ == 0) return "";
   const std::size_t left = uv_stream_get_write_queue_size(reinterpret_cast<uv_stream_t*>(handle_.get()));
   if (left < left_to_write_) {

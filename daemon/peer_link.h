@@ -12,6 +12,7 @@
 #include "daemon/frame.h"
 #include "daemon/handle.h"
 #include "daemon/peer_transport.h"
+#include "gossip/sealed_stream.h"
 #include "node/node.h"
 
 namespace knit {
@@ -26,10 +27,10 @@ class PeerLink {
 
   LinkId id() const { return id_; }
   bool dialed() const { return dialed_; }
-  bool ready() const { return ready_; }  // Connected, and the node knows of it.
+  bool ready() const { return ready_; }  // Both sides have shown that they have the key, and the owner knows.
   const SocketAddress& address() const { return address_; }
 
-  Result<void> set_ready(Millis now);       // Connected: begins to read.
+  Result<void> begin(Millis now);           // Connected: begins to read, and to agree on a key.
   void accept_peer() { reader_.accept(); }  // Its first message was good.
   bool peer_accepted() const { return reader_.accepted(); }
 
@@ -51,7 +52,10 @@ class PeerLink {
 
  private:
   Result<void> make_handle();
+  void give_up_after(Millis timeout);
   void on_bytes(std::string_view bytes);
+  void on_plaintext(std::string_view bytes);
+  void write_handshake();
   void release(JournalPosition synced);
   void on_written(int status);
 
@@ -61,8 +65,10 @@ class PeerLink {
   SocketAddress address_;  // The other end.
   Handle<uv_tcp_t> handle_;
   bool ready_ = false;
+  SealedStream sealed_;
   FrameReader reader_;
   FrameWriter writer_;
+  std::string frames_;  // About to be sealed; a member to keep its memory.
   std::array<std::deque<Send>, channels> held_;
   std::size_t held_bytes_ = 0;
   std::size_t writing_bytes_ = 0;  // Handed to libuv, not yet all taken by the kernel.

@@ -14,10 +14,10 @@ constexpr int listen_backlog = 128;
 
 }  // namespace
 
-PeerTransport::PeerTransport(uv_loop_t* loop, PeerTransportOptions options, Node& node, Hooks hooks)
+PeerTransport::PeerTransport(uv_loop_t* loop, PeerTransportOptions options, LinkOwner& owner, Hooks hooks)
     : loop_(loop),
       options_(std::move(options)),
-      node_(node),
+      owner_(owner),
       hooks_(std::move(hooks)),
       random_(options_.seed) {}
 
@@ -70,30 +70,33 @@ void PeerTransport::on_connection() {
       static_cast<std::ptrdiff_t>(accepted_links_max)) {
     return end(link, "too many connections");
   }
-  link_up(link);
+  begin(link);
 }
 
 void PeerTransport::on_connected(PeerLink& link, int status) {
   if (status != 0) return end(link, uv_strerror(status));
-  link_up(link);
+  begin(link);
+}
+
+void PeerTransport::begin(PeerLink& link) {
+  if (auto begun = link.begin(hooks_.now().steady); !begun) end(link, begun.error().message);
 }
 
 void PeerTransport::link_up(PeerLink& link) {
   const Now now = hooks_.now();
-  if (auto ready = link.set_ready(now.steady); !ready) return end(link, ready.error().message);
   Outbox out;
-  node_.on_link_up(link.id(), link.dialed() ? to_string(link.address()) : "", now, out);
+  owner_.on_link_up(link.id(), link.dialed() ? to_string(link.address()) : "", now, out);
   hooks_.deliver(out);
 }
 
 void PeerTransport::on_message(PeerLink& link, const FrameMessage& message) {
   Outbox out;
-  node_.on_message(link.id(), static_cast<Channel>(message.channel), message.bytes, hooks_.now(), out);
+  owner_.on_message(link.id(), static_cast<Channel>(message.channel), message.bytes, hooks_.now(), out);
   hooks_.deliver(out);
   if (!link.closed()) link.accept_peer();  // What the node does not like, it closes.
 }
 
-void PeerTransport::on_progress(PeerLink& link) { node_.on_progress(link.id(), hooks_.now()); }
+void PeerTransport::on_progress(PeerLink& link) { owner_.on_progress(link.id(), hooks_.now()); }
 
 void PeerTransport::send(Send send) {
   PeerLink* link = find(send.link);
@@ -158,11 +161,20 @@ void PeerTransport::dial(const SocketAddress& address, Target& target) {
 
 void PeerTransport::dial_all() {
   const Millis now = hooks_.now().steady;
-  for (const SocketAddress& address : options_.peers()) {
-    Target& target = targets_[to_string(address)];
+  const std::set<std::string> wanted = options_.wanted();
+  std::erase_if(targets_, [&](const auto& target) {
+    return !target.second.link && now >= target.second.next && !wanted.contains(target.first);
+  });
+  for (const std::string& address : wanted) {
+    Target& target = targets_[address];
     const bool due = !target.link && now >= target.next;
-    if (due && node_.wants_link(to_string(address))) dial(address, target);
+    if (due && owner_.wants_link(address)) dial(*parse_address(address), target);
   }
+}
+
+void PeerTransport::redial(const std::string& address) {
+  const auto target = targets_.find(address);
+  if (target != targets_.end()) target->second.next = target->second.delay = {};
 }
 
 void PeerTransport::close_overdue() {
@@ -182,7 +194,7 @@ void PeerTransport::on_tick() {
 }
 
 void PeerTransport::on_undone() {
-  const JournalPosition synced = node_.store().synced();
+  const JournalPosition synced = owner_.synced();
   std::vector<PeerLink*> doomed;
   for (auto& [id, link] : links_) {
     if (link->holds_unsynced(synced)) doomed.push_back(link.get());
@@ -196,11 +208,11 @@ void PeerTransport::end_turn() {
   while (!ended_.empty()) {
     Outbox out;
     for (const auto& link : std::exchange(ended_, {})) {
-      if (link->ready()) node_.on_link_down(link->id(), hooks_.now(), out);
+      if (link->ready()) owner_.on_link_down(link->id(), hooks_.now(), out);
     }
     hooks_.deliver(out);
   }
-  const JournalPosition synced = node_.store().synced();
+  const JournalPosition synced = owner_.synced();
   const Millis now = hooks_.now().steady;
   std::vector<PeerLink*> all;  // A write that fails ends its link.
   all.reserve(links_.size());

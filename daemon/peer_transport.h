@@ -1,12 +1,12 @@
-// Carries a node's messages over TCP: listens, dials every configured peer that has no link, and tells
-// the node what comes and goes. Loop thread only.
+// Carries a node's messages over TCP: listens, dials where a link is wanted, and tells the owner of the links
+// what comes and goes. Loop thread only.
 //
 // Invariants:
 //  1. Nothing leaves before the store has synced what it tells of, and messages of a channel keep their
 //  order.
 //  2. Reading never stops because writing is blocked; what waits for a link is bounded, and beyond the
 //     bound the link is closed.
-//  3. The node hears of a link's end exactly once, in end_turn(), never while it is being called.
+//  3. The owner hears of a link's end exactly once, in end_turn(), never while it is being called.
 #pragma once
 
 #include <uv.h>
@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@
 #include "daemon/address.h"
 #include "daemon/frame.h"
 #include "daemon/handle.h"
-#include "node/node.h"
+#include "daemon/link_owner.h"
+#include "gossip/key_ring.h"
 
 namespace knit {
 
@@ -34,10 +36,11 @@ constexpr std::size_t accepted_links_max = 1024;
 
 struct PeerTransportOptions {
   SocketAddress listen;
-  // Addresses to dial; asked again at each round, so that membership may answer one day.
-  std::function<std::vector<SocketAddress>()> peers;
-  Millis timeout{5000};      // For dialing, and for writes that stand still.
-  Millis redial_first{200};  // Doubles up to redial_most, with jitter of a quarter.
+  // Where to dial, ip:port; asked again at each round. Malformed ones are a mistake of the owner.
+  std::function<std::set<std::string>()> wanted;
+  Millis timeout{5000};  // For dialing and agreeing on a key, and for writes that stand still.
+  std::function<const KeyRing*()> keys;  // Null: nothing is encrypted.
+  Millis redial_first{200};              // Doubles up to redial_most, with jitter of a quarter.
   Millis redial_most{5000};
   std::uint64_t seed{};
 };
@@ -51,12 +54,15 @@ class PeerTransport {
     std::function<void(Outbox&)> deliver;  // What the node said.
   };
 
-  PeerTransport(uv_loop_t* loop, PeerTransportOptions options, Node& node, Hooks hooks);
+  PeerTransport(uv_loop_t* loop, PeerTransportOptions options, LinkOwner& owner, Hooks hooks);
   ~PeerTransport();  // Closes everything; the node is not told.
 
   // refused, with the address and what is wrong, if it cannot be had.
   Result<void> listen();
   void stop();  // For a shutdown: closes the door and all links.
+
+  // There is news of whoever is there: it is dialed again without waiting.
+  void redial(const std::string& address);
 
   // What the node wants. A link that is unknown, or closing already, is nothing to do.
   void send(Send send);
@@ -86,6 +92,7 @@ class PeerTransport {
 
   void on_connection();
   void on_connected(PeerLink& link, int status);
+  void begin(PeerLink& link);
   void link_up(PeerLink& link);
   void on_message(PeerLink& link, const FrameMessage& message);
   void on_progress(PeerLink& link);
@@ -102,7 +109,7 @@ class PeerTransport {
 
   uv_loop_t* loop_;
   PeerTransportOptions options_;
-  Node& node_;
+  LinkOwner& owner_;
   Hooks hooks_;
   std::mt19937_64 random_;
   Handle<uv_tcp_t> listener_;

@@ -11,13 +11,16 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
+#include "gossip/swim.h"
 #include "merkle/exchange.h"
 #include "node/budget.h"
 #include "node/in_stream.h"
@@ -46,15 +49,22 @@ struct JobId {
 enum class Channel : std::uint8_t { control = 0, stream = 1, exchange = 2 };
 constexpr std::size_t channels = 3;
 
+// How a node finds the others and is found; see gossip/swim.h.
+struct MembershipOptions {
+  SwimOptions swim;
+  Generation generation;  // Greater than at every earlier start.
+  Profile profile;        // Its name, address and version are those of NodeOptions.
+  std::string known;      // What Node::take_members() answered last, at an earlier start; or empty.
+};
+
 struct NodeOptions {
   std::string name;     // For people; the host's name by default.
   std::string address;  // Where peers reach this node, as it is told to them.
   std::string version;
-  std::vector<std::string> peers;     // Configured addresses: a peer never met is known to be missing.
+  std::vector<std::string> peers;     // Seeds, ip:port: one where nobody was met yet is known to be missing.
   Millis status_interval{1000};       // How often peers are told our digests.
   Millis exchange_interval{600'000};  // A scheduled exchange with each peer, whatever the digests say.
   Millis exchange_deadline{10'000};   // Without progress a session ends.
-  Millis peer_timeout{5000};          // A peer that was not heard for so long is unreachable.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
   std::size_t exchange_sessions_max = 4;
   StreamOptions stream;
@@ -95,7 +105,15 @@ struct JobDone {
   std::optional<Store::Verification> verification;
   std::optional<ScrubStatus> scrub;  // With a verification.
 };
-using Output = std::variant<Send, CloseLink, Notice, JobDone>;
+// There is news of whoever is at this address, ip:port: a link is worth trying at once.
+struct Redial {
+  std::string address;
+};
+// A peer told of its key ring.
+struct KeysTold {
+  std::string ring;
+};
+using Output = std::variant<Send, CloseLink, Notice, JobDone, SendDatagram, Redial, KeysTold>;
 using Outbox = std::vector<Output>;
 
 class Node {
@@ -111,9 +129,31 @@ class Node {
   // Hostile bytes end the link and change nothing.
   void on_message(LinkId link, Channel channel, std::string_view message, Now now, Outbox& out);
 
-  // Whether a link to a configured address is wanted: false while the node that was found there has
-  // one, and for our own address.
+  // Where a link is wanted, ip:port: of seeds and members, those who have none and are not this node.
+  std::set<std::string> wanted_links() const;
   bool wants_link(const std::string& address) const;
+
+  // Membership. Until it is started this node knows only those who link to it.
+  void start_membership(const MembershipOptions& options, Now now);
+  void on_datagram(const Swim::Source& from, std::string_view bytes, Now now, Outbox& out);
+  void on_membership_tick(Now now, Outbox& out);
+  Millis next_membership_tick() const;  // Any call here may change it.
+  // An address to be tried until somebody is met there. bad_input: it is not ip:port. refused: 64 are tried
+  // already.
+  Result<void> join(std::string_view address);
+  // Tells all that this node goes; it may stop when news_is_out().
+  void leave(Now now, Outbox& out);
+  bool news_is_out() const { return !swim_ || !swim_->has_news(); }
+  // `peer` as for start_repair(). not_found; refused: it is alive, or this node.
+  Result<void> forget(std::string_view peer, Now now, Outbox& out);
+  Result<void> set_tags(std::map<std::string, std::string> tags, Now now, Outbox& out);
+  // Every peer is told of this ring, now and when it is met. Only where links are encrypted.
+  void tell_keys(std::string ring, Outbox& out);
+  // All members as they are to be known at the next start, if something has changed since this was asked
+  // last.
+  std::optional<std::string> take_members();
+  std::vector<MemberStatus> members() const;  // This node first, then ascending by name.
+  const Swim* swim() const { return swim_ ? &*swim_ : nullptr; }
 
   // Takes a part of what peers have streamed, and sends what the log has for them, as far as their credit
   // goes. To be called at the end of each turn.
@@ -156,7 +196,6 @@ class Node {
     std::string dialed_address;
     std::optional<NodeId> peer;  // Known once its hello was accepted.
     Millis up_at{};
-    Millis last_heard{};
   };
   struct Session {
     std::uint64_t id{};
@@ -195,6 +234,7 @@ class Node {
     Uint128 root{};
     bool tree_complete{};
     std::uint64_t keys{};
+    Clock clock;  // Of the same instant.
   };
   struct Peer {
     Hello hello;
@@ -202,25 +242,24 @@ class Node {
     std::optional<Shown> shown;  // By its last status on this link.
     std::optional<Told> told;    // On this link,
     Millis told_at{};            // lately.
-    Beat beat;                   // The last one on this link,
-    Millis beat_at{};            // and when it came.
+    Millis pulse_at{};           // See pulse().
     OutStream stream{StreamOptions{}};
     StreamStats stream_stats;
-    bool stream_paused = false;  // Until its next status or beat.
+    bool stream_paused = false;  // Until its next status or pulse.
     InStream incoming;
     std::map<ActorId, Stall> stalls;
     Lags lags;
     double pace = 0;                     // Rows it acknowledged in a second, lately.
-    std::uint64_t acknowledged = 0;      // Rows, since the last beat.
-    std::uint64_t unequal_statuses = 0;  // In a row, without an exchange.
+    std::uint64_t acknowledged = 0;      // Rows, since the last pulse.
+    std::uint64_t unequal_statuses = 0;  // And pulses, in a row, without an exchange.
     Sight sight;                         // With the last status.
+    std::optional<Sight> doubted;        // When its packets last told of another state.
     std::optional<Sight> tried;          // When the last session began,
     Millis pause{};                      // and how long the next one waits if it changed nothing,
     Millis paused_to{};                  // since it ended.
     bool equal = false;
     WallTime last_equal;
     WallTime since;  // Of being reachable or not.
-    std::optional<Millis> round_trip;
     Millis next_status{};
     Millis next_scheduled{};
     bool scheduled_due = false;
@@ -241,6 +280,9 @@ class Node {
   // Links and hellos: node_links.cpp.
   Hello my_hello() const;
   void handle(LinkId link, const Hello& hello, Now now, Outbox& out);
+  void handle(LinkId link, const JoinRequest& request, Now now, Outbox& out);
+  void handle(LinkId link, const Welcome& welcome, Now now, Outbox& out);
+  bool speaks_our_version(const std::string& who, std::uint64_t low, std::uint64_t high, Outbox& out) const;
   void forget_predecessor(const Hello& hello, Now now, Outbox& out);
   bool accept_hello(LinkId link, const Hello& hello, Outbox& out);
   bool keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& out);
@@ -253,12 +295,10 @@ class Node {
   Result<NodeId> find_peer(std::string_view name) const;
 
   // Step 0: node_status.cpp.
-  Beat my_beat(const Peer& peer, Now now) const;
   Told my_state(Now now);
   std::string my_lags(Now now) const;
-  void handle(LinkId link, const Beat& beat, Now now, Outbox& out);
   void handle(LinkId link, const Status& status, Now now, Outbox& out);
-  void on_beat(Peer& peer, const Beat& beat, Now now);
+  void pulse(Peer& peer, Now now, Outbox& out);
   bool take_clock(Peer& peer, const Status& status);
   void compare(Peer& peer, Now now, Outbox& out);
   void check_my_actor(const Peer& peer, Now now, Outbox& out);
@@ -268,8 +308,23 @@ class Node {
   void announce_tree(Now now, Outbox& out);
   void set_isolated(Peer& peer, bool isolated, Now now, Outbox& out);
   PeerStatus peer_status(NodeId id, const Peer& peer, Now now) const;
+  void add_unmet_members(NodeStatus& status) const;
   bool was_met(const std::string& address) const;
   bool all_peers_equal() const;
+
+  // Membership: node_members.cpp.
+  void handle(LinkId link, const Gossip& gossip, Now now, Outbox& out);
+  void handle(LinkId link, const Keys& keys, Now now, Outbox& out);
+  void settle(SwimOutbox& said, Now now, Outbox& out);
+  void send_over_link(const SendOverLink& send, Outbox& out);
+  void on_member_changed(const MemberChanged& change, Now now, Outbox& out);
+  void on_state_differs(NodeId id);
+  void forget_replaced(Now now, Outbox& out);
+  void remove_peer(NodeId id, const std::string& why, Now now, Outbox& out);
+  void tell_state();
+  bool is_cut_off(NodeId id) const;
+  bool is_member(const Peer& peer) const;
+  Result<NodeId> find_member(std::string_view name) const;
 
   // Streams: node_streams.cpp.
   void handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out);
@@ -318,7 +373,15 @@ class Node {
   std::uint64_t boot_;
   std::map<LinkId, Link> links_;
   std::map<NodeId, Peer> peers_;
-  std::map<std::string, NodeId> found_at_;  // Configured address -> the node that answered there.
+  std::map<std::string, NodeId> found_at_;  // Address that was dialed -> the node that answered there.
+  ProfilePool profiles_;
+  std::optional<Swim> swim_;
+  std::set<std::string> to_join_;  // Addresses; at most join_addresses_max.
+  bool members_changed_ = false;
+  std::string keys_;  // Empty: nobody is told.
+  // A digest of clock and root that may be told once the store has synced this.
+  std::optional<std::pair<std::uint64_t, JournalPosition>> state_;
+  JournalPosition state_at_;
   bool all_isolated_ = false;
   std::uint64_t next_job_ = 1;
   std::map<JobId, Job> jobs_;

@@ -12,7 +12,9 @@ namespace {
 constexpr std::size_t peers_max = 256;
 constexpr std::size_t hello_text_bytes_max = 255;
 
-bool is_hello(const Message& message) { return std::holds_alternative<Hello>(message); }
+bool may_come_first(const Message& message) {
+  return std::holds_alternative<Hello>(message) || std::holds_alternative<JoinRequest>(message);
+}
 
 Channel channel_of(const Message& message) {
   if (std::holds_alternative<StreamBatch>(message)) return Channel::stream;
@@ -64,7 +66,7 @@ void Node::send(LinkId link, Channel channel, const Message& message, Outbox& ou
 }
 
 void Node::on_link_up(LinkId link, std::string dialed_address, Now now, Outbox& out) {
-  links_[link] = {std::move(dialed_address), std::nullopt, now.steady, now.steady};
+  links_[link] = {std::move(dialed_address), std::nullopt, now.steady};
   send(link, Channel::control, my_hello(), out);
 }
 
@@ -88,15 +90,16 @@ void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& ou
   }
   peer->link.reset();
   leave(*peer);
+  if (swim_) swim_->on_link_down(peer->hello.node);
 }
 
 // What was said on a link that is gone.
 void Node::leave(Peer& peer) const {
   peer.shown.reset();
   peer.told.reset();
+  peer.pulse_at = {};
   peer.stream_paused = false;
   peer.incoming.clear();
-  peer.beat = {};
   peer.equal = false;
   peer.stalls.clear();
   peer.stream.stop();
@@ -106,13 +109,16 @@ void Node::leave(Peer& peer) const {
 void Node::on_progress(LinkId link, Now now) {
   const auto found = links_.find(link);
   if (found == links_.end()) return;
-  found->second.last_heard = now.steady;
   Peer* peer = peer_of(link);
   if (peer != nullptr && peer->session) peer->session->last_progress = now.steady;
 }
 
 bool Node::wants_link(const std::string& address) const {
   if (address == options_.address) return false;
+  const bool linked = std::any_of(peers_.begin(), peers_.end(), [&](const auto& peer) {
+    return peer.second.link && peer.second.hello.address == address;
+  });
+  if (linked) return false;
   const auto found = found_at_.find(address);
   if (found == found_at_.end()) return true;
   if (found->second == store_.identity().node) return false;
@@ -123,11 +129,10 @@ bool Node::wants_link(const std::string& address) const {
 void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now now, Outbox& out) {
   const auto found = links_.find(link);
   if (found == links_.end() || all_isolated_) return;
-  found->second.last_heard = now.steady;
   const auto message = decode_message(bytes);
   if (!message) return drop_link(link, message.error().message, now, out);
   if (channel != channel_of(*message)) return drop_link(link, "a message on the wrong channel", now, out);
-  if (!found->second.peer && !is_hello(*message)) {
+  if (!found->second.peer && !may_come_first(*message)) {
     return drop_link(link, "the first message was no hello", now, out);
   }
   const Peer* peer = peer_of(link);
@@ -161,7 +166,32 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   if (!keep_link(link, peer, hello.node, now, out)) return;
   mine.peer = hello.node;
   peer.link = link;
+  to_join_.erase(mine.dialed_address);
   send_status(peer, now, out);
+  if (!keys_.empty()) send(link, Channel::control, Keys{keys_}, out);
+  if (!swim_) return;
+  SwimOutbox said;
+  swim_->on_link_up(hello.node, now, said);
+  settle(said, now, out);
+}
+
+// Whoever gets this far has a key of the ring, or came from where none is asked for: see docs/security.md.
+void Node::handle(LinkId link, const JoinRequest& request, Now now, Outbox& out) {
+  if (!is_plain(request.name))
+    return drop_link(link, "a request with a name that cannot be printed", now, out);
+  if (!speaks_our_version(request.name, request.protocol_min, request.protocol_max, out)) {
+    return drop_link(link, "refused", now, out);
+  }
+  const ClusterIdentity& cluster = store_.cluster();
+  const auto bytes = [](const HashKey& key) { return std::string(key.begin(), key.end()); };
+  send(link, Channel::control,
+       Welcome{cluster.name, cluster.id, bytes(cluster.hash_keys.position), bytes(cluster.hash_keys.digest)},
+       out);
+  out.push_back(Notice{Notice::Level::info, "told " + request.name + " what this cluster is"});
+}
+
+void Node::handle(LinkId link, const Welcome&, Now now, Outbox& out) {
+  drop_link(link, "a welcome that was not asked for", now, out);
 }
 
 // A host whose data directory was made anew comes back with another id at the same address.
@@ -173,17 +203,24 @@ void Node::forget_predecessor(const Hello& hello, Now now, Outbox& out) {
   if (old == peers_.end()) return;
   out.push_back(Notice{Notice::Level::info,
                        hello.name + " replaces node " + to_string(old->first) + " at " + hello.address});
-  std::erase_if(found_at_, [&](const auto& found) { return found.second == old->first; });
+  remove_peer(old->first, "the peer was replaced", now, out);
+}
+
+void Node::remove_peer(NodeId id, const std::string& why, Now now, Outbox& out) {
+  const auto peer = peers_.find(id);
+  if (peer == peers_.end()) return;
+  if (peer->second.link) drop_link(*peer->second.link, why, now, out);
+  std::erase_if(found_at_, [&](const auto& found) { return found.second == id; });
   std::erase_if(jobs_, [&](const auto& job) {
-    if (job.second.peer != old->first) return false;
+    if (job.second.peer != id) return false;
     JobDone done;
     done.job = job.first;
-    done.error = "the peer was replaced";
+    done.error = why;
     out.push_back(std::move(done));
     return true;
   });
-  end_session(old->second, "the peer was replaced", now, out);
-  peers_.erase(old);
+  end_session(peer->second, why, now, out);
+  peers_.erase(peer);
 }
 
 // Refuses strangers, with a line in the log that says why.
@@ -194,15 +231,21 @@ bool Node::accept_hello(LinkId, const Hello& hello, Outbox& out) {
     return false;
   };
   if (hello.cluster_id != store_.cluster().id) return refuse("it belongs to another cluster");
-  if (hello.protocol_min > protocol_version || hello.protocol_max < protocol_version) {
-    return refuse("it speaks protocol versions " + std::to_string(hello.protocol_min) + " to " +
-                  std::to_string(hello.protocol_max) + ", this node " + std::to_string(protocol_version));
-  }
+  if (!speaks_our_version(who, hello.protocol_min, hello.protocol_max, out)) return false;
   if (hello.node == store_.identity().node && hello.boot != boot_) {
     return refuse(
         "it has this node's id: a copy of the data directory runs there; remove its data directory");
   }
   return true;
+}
+
+bool Node::speaks_our_version(const std::string& who, std::uint64_t low, std::uint64_t high,
+                              Outbox& out) const {
+  if (low <= protocol_version && protocol_version <= high) return true;
+  out.push_back(Notice{Notice::Level::warning, "refused " + who + ": it speaks protocol versions " +
+                                                   std::to_string(low) + " to " + std::to_string(high) +
+                                                   ", this node " + std::to_string(protocol_version)});
+  return false;
 }
 
 // Both sides must come to the same answer without asking each other.

@@ -9,13 +9,10 @@ namespace knit {
 namespace {
 
 constexpr std::uint64_t patience_statuses = 3;
-constexpr std::uint64_t round_trip_max_millis = 3'600'000;  // A peer may send any number.
 constexpr std::uint64_t lag_max_millis = 1'000'000'000'000;
 constexpr std::size_t peers_told_max = 256;
 constexpr int hurried_statuses = 4;  // At most so many in an interval.
 constexpr Millis log_trim_interval{1000};
-
-std::uint64_t millis(Millis time) { return static_cast<std::uint64_t>(time.count()); }
 
 // What is not the same in both, of `now`. Empty if an actor has gone: then all must be told.
 std::optional<Clock> changes(const Clock& before, const Clock& now) {
@@ -32,35 +29,24 @@ std::optional<Clock> changes(const Clock& before, const Clock& now) {
 
 }  // namespace
 
-Beat Node::my_beat(const Peer& peer, Now now) const {
-  Beat beat;
-  beat.sent_millis = millis(now.steady);
-  if (peer.beat.sent_millis != 0) {
-    beat.echo_millis = peer.beat.sent_millis;
-    beat.held_millis = millis(now.steady - peer.beat_at);
-  }
-  return beat;
-}
-
 Node::Told Node::my_state(Now now) {
   return {store_.clock(), root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
           store_.tree().complete(), store_.key_count(now.wall), my_lags(now)};
 }
 
-// Nothing new costs a beat. What is new in the clock is told, not all of it.
+// Nothing new costs nothing. What is new in the clock is told, not all of it.
 void Node::send_status(Peer& peer, Now now, Outbox& out) {
   if (!peer.link) return;
   peer.next_status = now.steady + options_.status_interval;
   Told state = my_state(now);
-  if (peer.told == state) return send(*peer.link, Channel::control, my_beat(peer, now), out);
+  if (peer.told == state) return;
   std::optional<Clock> changed;
   if (peer.told) changed = changes(peer.told->clock, state.clock);
   std::string clock;
   ByteWriter writer(clock);
   (changed ? *changed : state.clock).encode(writer);
   send(*peer.link, Channel::control,
-       Status{my_beat(peer, now), state.root, state.tree_complete, state.keys, !changed, clock, state.lags},
-       out);
+       Status{state.root, state.tree_complete, state.keys, !changed, clock, state.lags}, out);
   peer.told = std::move(state);
   peer.told_at = now.steady;
 }
@@ -70,43 +56,31 @@ void Node::hasten_status(Peer& peer) const {
   peer.next_status = std::min(peer.next_status, peer.told_at + options_.status_interval / hurried_statuses);
 }
 
-void Node::on_beat(Peer& peer, const Beat& beat, Now now) {
-  const std::uint64_t waited = millis(now.steady) - beat.echo_millis;
-  if (beat.echo_millis != 0 && waited >= beat.held_millis &&
-      waited - beat.held_millis <= round_trip_max_millis) {
-    peer.round_trip = Millis(static_cast<std::int64_t>(waited - beat.held_millis));
-  }
-  const double seconds = std::chrono::duration<double>(now.steady - peer.beat_at).count();
-  if (peer.beat.sent_millis != 0 && seconds > 0) {
+// Once a status interval, and with each status: what is to be judged by what has happened since the last one.
+void Node::pulse(Peer& peer, Now now, Outbox& out) {
+  const double seconds = std::chrono::duration<double>(now.steady - peer.pulse_at).count();
+  if (peer.pulse_at != Millis{} && seconds > 0) {
     const double pace = static_cast<double>(peer.acknowledged) / seconds;
     peer.pace = peer.pace > 0 ? (peer.pace + pace) / 2 : pace;
   }
-  peer.beat = beat;
-  peer.beat_at = now.steady;
+  peer.pulse_at = now.steady;
   push_again_ = push_again_ || peer.stream_paused;
   peer.stream_paused = false;
-}
-
-void Node::handle(LinkId link, const Beat& beat, Now now, Outbox& out) {
-  Peer& peer = *peer_of(link);
-  on_beat(peer, beat, now);
   if (reachable(peer)) compare(peer, now, out);
   peer.acknowledged = 0;
 }
 
 void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
-  on_beat(peer, status.beat, now);
   if (!take_clock(peer, status)) return drop_link(link, "a status that cannot be understood", now, out);
   if (!reachable(peer)) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});
   }
-  peer.shown = {status.root, status.tree_complete, status.keys};
+  peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock()};
   push_again_ = true;
   check_my_actor(peer, now, out);
-  compare(peer, now, out);
-  peer.acknowledged = 0;
+  pulse(peer, now, out);
 }
 
 bool Node::take_clock(Peer& peer, const Status& status) {
@@ -126,7 +100,7 @@ bool Node::take_clock(Peer& peer, const Status& status) {
 
 // Clocks differ: streams bring what is missing, if they can. Clocks are equal and rows are not: an exchange.
 void Node::compare(Peer& peer, Now now, Outbox& out) {
-  const Clock& theirs = peer.stream.peer_clock();
+  const Clock& theirs = peer.shown->clock;  // That of the root; acknowledgements may have gone beyond.
   const Uint128 root = root_digest(store_.tree(), store_.clear(), store_.hash_keys());
   const bool comparable =
       (peer.shown->tree_complete && store_.tree().complete()) || planted(Fault::exchange_before_tree);
@@ -148,7 +122,16 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
 
 // Those too that are configured and were not met yet.
 bool Node::all_peers_equal() const {
-  return std::all_of(peers_.begin(), peers_.end(), [](const auto& p) { return p.second.equal; }) &&
+  bool all = true;
+  if (swim_) {
+    swim_->members().visit([&](const Member& member) {
+      const bool belongs = member.is_present() || member.state == MemberState::dead;
+      all = all && (!belongs || member.id == swim_->self().id || peers_.contains(member.id));
+    });
+  }
+  return all &&
+         std::all_of(peers_.begin(), peers_.end(),
+                     [this](const auto& p) { return p.second.equal || !is_member(p.second); }) &&
          std::all_of(options_.peers.begin(), options_.peers.end(),
                      [this](const std::string& address) { return was_met(address); });
 }
@@ -188,14 +171,14 @@ void Node::on_tick(Now now, Outbox& out) {
   resume_work(now);
   std::vector<LinkId> silent;
   for (const auto& [id, link] : links_) {
-    const bool is_silent = now.steady - link.last_heard > options_.peer_timeout;
-    const bool is_stranger = !link.peer && now.steady - link.up_at > options_.hello_timeout;
-    if (is_silent || is_stranger) silent.push_back(id);
+    if (!link.peer && now.steady - link.up_at > options_.hello_timeout) silent.push_back(id);
   }
-  for (const LinkId id : silent) drop_link(id, "nothing was heard for too long", now, out);
+  for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
+  tell_state();
   announce_tree(now, out);
   for (auto& [id, peer] : peers_) {
     if (peer.link && now.steady >= peer.next_status) send_status(peer, now, out);
+    if (peer.link && now.steady >= peer.pulse_at + options_.status_interval) pulse(peer, now, out);
     schedule(peer, now, out);
   }
   start_waiting_jobs(now, out);
@@ -220,7 +203,7 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
   status.version = peer.hello.version;
   status.reachable = reachable(peer);
   status.since = peer.since;
-  status.round_trip = peer.round_trip;
+  if (swim_) status.round_trip = swim_->round_trip(id);
   status.equal = peer.equal;
   status.last_equal = peer.last_equal;
   status.stream = peer.stream_stats;
@@ -240,9 +223,28 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
 }
 
 bool Node::was_met(const std::string& address) const {
-  return address == options_.address || found_at_.contains(address) ||
-         std::any_of(peers_.begin(), peers_.end(),
-                     [&](const auto& peer) { return peer.second.hello.address == address; });
+  bool met = address == options_.address || found_at_.contains(address) ||
+             std::any_of(peers_.begin(), peers_.end(),
+                         [&](const auto& peer) { return peer.second.hello.address == address; });
+  if (met || !swim_) return met;
+  swim_->members().visit(
+      [&](const Member& member) { met = met || to_string(member.profile->endpoint) == address; });
+  return met;
+}
+
+// Members of whom others have told, and with whom there was no link yet.
+void Node::add_unmet_members(NodeStatus& status) const {
+  if (!swim_) return;
+  swim_->members().visit([&](const Member& member) {
+    const bool belongs = member.is_present() || member.state == MemberState::dead;
+    if (!belongs || member.id == store_.identity().node || peers_.contains(member.id)) return;
+    PeerStatus& peer = status.peers.emplace_back();
+    peer.node = member.id;
+    peer.name = member.profile->name;
+    peer.address = to_string(member.profile->endpoint);
+    peer.version = member.profile->version;
+    peer.since = member.since;
+  });
 }
 
 NodeStatus Node::status(Now now) {
@@ -261,7 +263,10 @@ NodeStatus Node::status(Now now) {
   status.damaged_rows = store_.damaged_rows();
   status.bytes_on_disk = store_.bytes_on_disk();
   status.pending_bytes = store_.pending_bytes();
-  for (const auto& [id, peer] : peers_) status.peers.push_back(peer_status(id, peer, now));
+  for (const auto& [id, peer] : peers_) {
+    if (is_member(peer)) status.peers.push_back(peer_status(id, peer, now));
+  }
+  add_unmet_members(status);
   for (const std::string& address : options_.peers) {
     if (!was_met(address)) status.peers.emplace_back().address = address;
   }

@@ -9,6 +9,7 @@
 
 #include "base/histogram.h"
 #include "base/types.h"
+#include "gossip/member.h"
 #include "merkle/exchange.h"
 #include "node/scrub.h"
 #include "store/store.h"
@@ -68,6 +69,17 @@ struct LogStatus {
 
 constexpr std::array<double, 13> stream_delay_bounds{1,   2,   5,    10,   20,   50,   100,
                                                      200, 500, 1000, 2000, 5000, 10000};
+
+struct MemberStatus {
+  NodeId node;
+  Profile profile;
+  MemberState state{};
+  WallTime since;  // Of its state.
+  Generation generation;
+  Incarnation incarnation;
+  std::optional<Millis> round_trip;
+  bool self = false;
+};
 
 struct PeerStatus {
   NodeId node;

@@ -15,9 +15,12 @@ enum class Kind : std::uint64_t {
   exchange_open = 2,
   exchange_turn = 3,
   exchange_end = 4,
-  beat = 5,
+  gossip = 5,
   stream_batch = 6,
-  stream_ack = 7
+  stream_ack = 7,
+  join_request = 8,
+  welcome = 9,
+  keys = 10
 };
 
 constexpr std::size_t fields_max = 16;
@@ -61,22 +64,35 @@ void pack(Packer& out, const Hello& m) {
   out.pack(m.name).pack(m.address).pack(m.version);
 }
 
-void pack_beat(Packer& out, const Beat& m) {
-  out.pack(m.sent_millis).pack(m.echo_millis).pack(m.held_millis);
-}
-
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 9);
-  pack_beat(out, m.beat);
+  begin(out, Kind::status, 6);
   pack_binary(out, packed_root(m.root));
   out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
   pack_binary(out, m.clock);
   pack_binary(out, m.lags);
 }
 
-void pack(Packer& out, const Beat& m) {
-  begin(out, Kind::beat, 3);
-  pack_beat(out, m);
+void pack(Packer& out, const Gossip& m) {
+  begin(out, Kind::gossip, 1);
+  pack_head_of(out, m.payload);
+}
+
+void pack(Packer& out, const Keys& m) {
+  begin(out, Kind::keys, 1);
+  pack_head_of(out, m.payload);
+}
+
+void pack(Packer& out, const JoinRequest& m) {
+  begin(out, Kind::join_request, 4);
+  out.pack(m.protocol_min).pack(m.protocol_max).pack(m.name).pack(m.version);
+}
+
+void pack(Packer& out, const Welcome& m) {
+  begin(out, Kind::welcome, 4);
+  out.pack(m.cluster_name);
+  pack_binary(out, m.cluster_id);
+  pack_binary(out, m.position_key);
+  pack_binary(out, m.digest_key);
 }
 
 void pack(Packer& out, const StreamBatch& m) {
@@ -165,17 +181,31 @@ Message read_hello(Fields& in) {
   return m;
 }
 
-Beat read_beat(Fields& in) {
-  Beat m;
-  m.sent_millis = in.number();
-  m.echo_millis = in.number();
-  m.held_millis = in.number();
+template <class M>
+Message read_payload(Fields& in) {
+  return M{in.binary()};
+}
+
+Message read_join_request(Fields& in) {
+  JoinRequest m;
+  m.protocol_min = in.number();
+  m.protocol_max = in.number();
+  m.name = in.text();
+  m.version = in.text();
+  return m;
+}
+
+Message read_welcome(Fields& in) {
+  Welcome m;
+  m.cluster_name = in.text();
+  m.cluster_id = in.binary();
+  m.position_key = in.binary();
+  m.digest_key = in.binary();
   return m;
 }
 
 Message read_status(Fields& in) {
   Status m;
-  m.beat = read_beat(in);
   const std::string_view root = in.binary();
   in.require(root.size() == sizeof(m.root));
   m.root = ByteReader(root).u128();
@@ -221,7 +251,7 @@ Message read_end(Fields& in) {
 Result<Message> read(const msgpack::object& object) {
   Fields in(object);
   const std::uint64_t kind = in.number();
-  in.require(kind <= static_cast<std::uint64_t>(Kind::stream_ack));
+  in.require(kind <= static_cast<std::uint64_t>(Kind::keys));
   Message message = [&]() -> Message {
     switch (static_cast<Kind>(kind)) {
       case Kind::hello: return read_hello(in);
@@ -229,9 +259,12 @@ Result<Message> read(const msgpack::object& object) {
       case Kind::exchange_open: return read_exchange<ExchangeOpen>(in);
       case Kind::exchange_turn: return read_exchange<ExchangeTurn>(in);
       case Kind::exchange_end: return read_end(in);
-      case Kind::beat: return read_beat(in);
+      case Kind::gossip: return read_payload<Gossip>(in);
       case Kind::stream_batch: return read_batch(in);
       case Kind::stream_ack: return read_ack(in);
+      case Kind::join_request: return read_join_request(in);
+      case Kind::welcome: return read_welcome(in);
+      case Kind::keys: return read_payload<Keys>(in);
     }
     return ExchangeEnd{};
   }();

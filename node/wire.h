@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 3;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 4;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 256 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
@@ -32,16 +32,33 @@ struct Hello {
   std::string version;
 };
 
-// Told once a status interval: that the sender lives, and how long the way is.
-struct Beat {
-  std::uint64_t sent_millis{};  // The sender's steady clock.
-  std::uint64_t echo_millis{};  // The receiver's, from its last beat; 0 if there was none.
-  std::uint64_t held_millis{};  // How long ago that one arrived.
+// The first message of a node that has no cluster yet, in place of a hello.
+struct JoinRequest {
+  std::uint64_t protocol_min = protocol_version;
+  std::uint64_t protocol_max = protocol_version;
+  std::string name;
+  std::string version;
+};
+// The answer: all that makes a node one of this cluster.
+struct Welcome {
+  std::string cluster_name;
+  std::string cluster_id;
+  std::string position_key;
+  std::string digest_key;
 };
 
-// Step 0 of a comparison: takes the place of a beat when something has changed. All of one instant.
+// What gossip/ has to say to the peer, in its own form.
+struct Gossip {
+  std::string_view payload;
+};
+
+// The sender's key ring, in gossip/'s form. Only over encrypted links.
+struct Keys {
+  std::string_view payload;
+};
+
+// Step 0 of a comparison: told when something has changed. All of one instant.
 struct Status {
-  Beat beat;
   Uint128 root{};
   bool tree_complete{};
   std::uint64_t keys{};
@@ -78,8 +95,8 @@ struct ExchangeEnd {
   std::string reason;
 };
 
-using Message =
-    std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd, Beat, StreamBatch, StreamAck>;
+using Message = std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd, Gossip, StreamBatch,
+                             StreamAck, JoinRequest, Welcome, Keys>;
 
 std::string encode(const Message& message);
 

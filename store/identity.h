@@ -1,6 +1,7 @@
 // Who this data directory belongs to.
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include "base/hash.h"
@@ -8,6 +9,8 @@
 #include "crdt/dot.h"
 
 namespace knit {
+
+constexpr std::size_t cluster_id_bytes = 16;
 
 // Born with `knit cluster new`, the same on all its nodes. Secret but for `name` and `id`.
 struct ClusterIdentity {

@@ -155,6 +155,8 @@ constexpr Command table[] = {
      hints},
     {"knit|isolate", 4, admin | debug, 0, 0, 0, group, "<peer | ALL> <ON | OFF>",
      "Drops everything to and from a peer.", isolate},
+    {"knit|keys", -3, admin, 0, 0, 0, group, "<LIST | ADD file | USE fingerprint | REMOVE fingerprint [FORCE]>",
+     "Lists or changes the secret keys of the cluster.", knit_keys},
     {"knit|lag", 2, loading | stale, 0, 0, 0, group, "",
      "Shows how far each node is behind the writes of each other one.", lag},
     {"knit|members", 2, loading | stale, 0, 0, 0, group, "", "Lists the nodes of the cluster.", members},

@@ -500,6 +500,23 @@ class CliTest(unittest.TestCase):
         with open(path) as key:
             self.assertEqual(key.read(), before)
 
+    def test_a_generated_key_is_printed_or_becomes_a_file_of_its_owner(self):
+        code, printed, _ = self.knit("keys", "generate")
+        self.assertEqual(code, 0)
+        self.assertRegex(printed, r"\A# .*fingerprint [0-9a-f]{8}\..*\nformat = 1\nkey = [0-9a-f]{64}\n\Z")
+        path = os.path.join(self.directory, "gossip.key")
+        code, said, _ = self.knit("keys", "generate", "--out", path)
+        self.assertEqual(code, 0)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        with open(path) as key:
+            before = key.read()
+        self.assertNotIn(before.split()[-1], said)
+        self.assertEqual(self.knit("keys", "generate", "--out", path)[0], 4)
+        with open(path) as key:
+            self.assertEqual(key.read(), before)
+        code, said, _ = self.knit("keys", "generate", "--json")
+        self.assertIn(json.loads(said)["fingerprint"], json.loads(said)["key_file"])
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -141,7 +141,7 @@ class LateJoinerTest(unittest.TestCase):
             addresses = [f"[::1]:{20000 + os.getpid() % 20000 + number}" for number in range(2)]
             for number, node in enumerate(cluster.nodes):
                 port = int(addresses[number].rsplit(":", 1)[1])
-                node.config["peer"].update(listen="::1", port=port, peers=[addresses[1 - number]])
+                node.config["peer"].update(listen="::1", port=port, seeds=[addresses[1 - number]])
             cluster.start()
             cluster.nodes[0].client().set("key", "value")
             cluster.await_sync()

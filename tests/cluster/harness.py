@@ -72,7 +72,7 @@ class Node:
             "cluster": {"key_file": cluster.key_path},
             "client": {"listen": [self.host], "port": CLIENT_PORT, "unix_socket": self.socket_path},
             "http": {"listen": self.host, "port": HTTP_PORT},
-            "peer": {"listen": self.host, "port": PEER_PORT, "timeout": "2s", "peers": []},
+            "peer": {"listen": self.host, "port": PEER_PORT, "timeout": "2s", "seeds": []},
             "store": {"map_bytes": "4GiB"},
             "anti_entropy": {"status_interval": "200ms"},
             "log": {"level": "debug"},
@@ -176,7 +176,7 @@ class Cluster:
         self.key_path = self.new_key("cluster")
         self.nodes = [Node(self, name, number) for number, name in enumerate(names, 1)]
         for node in self.nodes:
-            node.config["peer"]["peers"] = [other.peer_address for other in self.nodes if other is not node]
+            node.config["peer"]["seeds"] = [other.peer_address for other in self.nodes if other is not node]
 
     def new_key(self, name):
         path = os.path.join(self.directory, name + ".key")

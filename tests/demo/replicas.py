@@ -60,7 +60,7 @@ port = {HTTP_PORT}
 [peer]
 listen = "{self.host}"
 port = {PEER_PORT}
-peers = {json.dumps(peers)}
+seeds = {json.dumps(peers)}
 # The link outlives the time in which the demonstration drops its traffic.
 timeout = "60s"
 [debug]

@@ -291,7 +291,9 @@ void World::deliver(LinkId id, std::size_t to, Channel channel, std::string mess
   const auto& ends = found->second.ends;
   const std::size_t from = ends[0] == to ? ends[1] : ends[0];
   bool& dead = found->second.dead[ends[0] == from ? 0 : 1];
-  dead = dead || cut_.contains({from, to}) || (faults_ && chance(0.002));
+  const bool lost = cut_.contains({from, to}) || (faults_ && chance(0.002));
+  if (lost && !dead) at(Millis(1000 + random(4000)), [this, id] { break_link(id); });  // As TCP gives up.
+  dead = dead || lost;
   if (dead) return;
   Host& host = *hosts_[to];
   note(message.size() + to);

@@ -84,7 +84,7 @@ protected_mode = false
 output_bytes_max = "4MiB"
 [peer]
 listen = "::1"
-peers = ["127.0.0.2:7399", "[::1]:7400", "127.0.0.2:7399"]
+seeds = ["127.0.0.2:7399", "[::1]:7400", "db1.example:7399"]
 timeout = "1m"
 [store]
 map_bytes = 1073741824
@@ -102,8 +102,7 @@ status_interval = "250ms"
   CHECK(config.store.map_bytes == std::size_t{1} << 30);
   CHECK(config.anti_entropy.status_interval == 250ms);
   CHECK(to_string(peer_advertised_address(config)) == "[::1]:7399");
-  REQUIRE(peer_addresses(config).size() == 2);  // One address is dialed once.
-  CHECK(to_string(peer_addresses(config)[1]) == "[::1]:7400");
+  CHECK(config.peer.seeds.size() == 3);
 }
 
 TEST_CASE("port 0 switches HTTP off, and is no port for clients") {
@@ -157,9 +156,9 @@ TEST_CASE("a bad value is answered with what was expected") {
   bad("[peer]\ntimeout = \"-5s\"");
   bad("[peer]\ntimeout = \"5s \"");
   bad("[peer]\ntimeout = \"1ms\"");
-  bad("[peer]\npeers = [\"127.0.0.2\"]");
-  bad("[peer]\npeers = [\"::1:7399\"]");
-  bad("[peer]\npeers = [\"127.0.0.2:0\"]");
+  bad("[peer]\nseeds = [\"127.0.0.2\"]");
+  bad("[peer]\nseeds = [\"::1:7399\"]");
+  bad("[peer]\nseeds = [\"127.0.0.2:0\"]");
   bad("[peer]\nadvertise = \"[127.0.0.1]:7399\"");
   bad("[node]\nname = \"two words\"");
   bad("[node]\ndata_directory = \"\"");
@@ -177,10 +176,10 @@ TEST_CASE("a section that is no section is refused") {
   CHECK(only_error("port = 6399\n").find("knit.toml:1: port: unknown section; ") == 0);
 }
 
-TEST_CASE("addresses of peers outside of loopback are refused while there is no encryption") {
+TEST_CASE("addresses of peers outside of loopback are refused without a key ring") {
   for (const std::string line :
        {"listen = \"0.0.0.0\"", "listen = \"::\"", "advertise = \"10.0.0.1:7399\"",
-        "peers = [\"127.0.0.2:7399\", \"192.0.2.1:7399\"]", "peers = [\"[fe80::1]:7399\"]"}) {
+        "seeds = [\"127.0.0.2:7399\", \"192.0.2.1:7399\"]", "seeds = [\"[fe80::1]:7399\"]"}) {
     const std::string error = only_error("[peer]\n" + line + "\n");
     CHECK(error.find("knit.toml:2: peer.") == 0);
     CHECK(error.find("not a loopback address") != std::string::npos);

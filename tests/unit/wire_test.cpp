@@ -9,7 +9,6 @@ namespace {
 
 Status some_status() {
   Status status;
-  status.beat = {0xfedcba9876543210, 3, 4};
   status.root = (Uint128{3} << 100) + 9;
   status.tree_complete = true;
   status.keys = 70000;
@@ -39,7 +38,6 @@ TEST_CASE("messages come back from their bytes") {
   REQUIRE(status);
   CHECK((std::get<Status>(*status).root == some_status().root));
   CHECK(std::get<Status>(*status).keys == 70000);
-  CHECK(std::get<Status>(*status).beat.held_millis == 4);
   CHECK(std::get<Status>(*status).clock == "clock");
   const std::string bulk(100'000, 'b');
   const std::string bytes = encode(ExchangeTurn{9, bulk});
@@ -63,7 +61,7 @@ TEST_CASE("a declared size costs nothing") {
 TEST_CASE("no truncation and no flipped bit of a message does harm") {
   for (const std::string& bytes :
        {encode(some_hello()), encode(some_status()), encode(ExchangeOpen{3, "payload"}),
-        encode(StreamBatch{1, 2, "payload"}), encode(StreamAck{1, 2, true}), encode(Beat{1, 2, 3})}) {
+        encode(StreamBatch{1, 2, "payload"}), encode(StreamAck{1, 2, true}), encode(Gossip{"news"}), encode(JoinRequest{}), encode(Welcome{})}) {
     for (std::size_t size = 0; size < bytes.size(); ++size)
       CHECK_FALSE(decode_message(bytes.substr(0, size)));
     for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
