@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -68,7 +69,7 @@ std::string key_hex(const HashKey& key) {
 
 std::string encode(const ClusterIdentity& cluster) {
   std::string out =
-      "# The key of a knit cluster. Whoever has it can join: copy it to each host over a safe way.\n";
+      "# The key of a knit cluster. Whoever has it can join: keep it secret.\n";
   const auto put = [&](std::string_view field, const std::string& value) {
     out.append(field).append(" = ").append(value).append("\n");
   };
@@ -91,15 +92,33 @@ Result<void> write_all(int descriptor, std::string_view bytes, const std::string
   return {};
 }
 
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+}
+
+// Root makes it for the user that knitd runs as.
+Result<void> give_to_owner_of_directory(int descriptor, const std::string& path) {
+  if (::geteuid() != 0) return {};
+  struct stat directory{};
+  if (::stat(directory_of(path).c_str(), &directory) != 0) return system_error(path, "stat");
+  if (::fchown(descriptor, directory.st_uid, directory.st_gid) != 0) return system_error(path, "chown");
+  return {};
+}
+
 // The new name survives a power cut only when its directory is synced too.
 Result<void> sync_directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string directory =
-      slash == std::string::npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  const std::string directory = directory_of(path);
   const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (opened.get() < 0) return system_error(directory, "open");
   if (::fsync(opened.get()) != 0) return system_error(directory, "fsync");
   return {};
+}
+
+Result<void> name_it(const std::string& unfinished, const std::string& path) {
+  if (::renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) return {};
+  if (errno != EEXIST) return system_error(path, "rename");
+  return fail(ErrorCode::refused, path + ": exists already; a cluster key is never overwritten");
 }
 
 Result<void> check_mode(int descriptor, const std::string& path) {
@@ -214,13 +233,16 @@ Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& c
   if (!is_cluster_name(cluster.name)) {
     return fail(ErrorCode::refused, "a cluster's name has 1 to 64 letters, digits, '.', '_' or '-'");
   }
-  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.get() < 0 && errno == EEXIST) {
-    return fail(ErrorCode::refused, path + ": exists already; a cluster key is never overwritten");
-  }
+  const std::string unfinished = path + ".new";  // A daemon may be waiting for this name to appear.
+  ::unlink(unfinished.c_str());
+  const File file(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (file.get() < 0) return system_error(path, "open");
-  Result<void> written = write_all(file.get(), encode(cluster), path);
-  if (written) written = sync_directory_of(path);
+  Result<void> written = give_to_owner_of_directory(file.get(), path);
+  if (written) written = write_all(file.get(), encode(cluster), path);
+  if (written) written = name_it(unfinished, path);
+  if (!written) ::unlink(unfinished.c_str());
+  if (!written) return written;
+  written = sync_directory_of(path);
   if (!written) ::unlink(path.c_str());
   return written;
 }

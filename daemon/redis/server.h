@@ -49,6 +49,8 @@ class RedisServer {
     std::function<void(const std::string&)> set_log_level =
         nullptr;                           // "debug", "verbose", "notice", "warning".
     std::function<void()> stop = nullptr;  // As SIGTERM does. Called at the end of a turn. Null: refused.
+    // Tells the members that this node goes, and then stops. Called and refused as stop().
+    std::function<void()> leave = nullptr;
   };
 
   RedisServer(uv_loop_t* loop, RedisOptions options, Node& node, Hooks hooks);

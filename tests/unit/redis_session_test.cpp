@@ -266,12 +266,11 @@ TEST_CASE("the jobs of a client that went away are forgotten") {
   door.work();
 }
 
-TEST_CASE("KNIT shows node, members and siblings, and refuses peers that are not there") {
+TEST_CASE("KNIT shows node and siblings, and refuses peers that are not there") {
   Door door;
   Talk talk(door);
   talk("SET k v PX 1000");
   CHECK(talk("KNIT STATUS").find("$7\r\nin_sync\r\n:") != std::string::npos);
-  CHECK(talk("KNIT MEMBERS").find("$5\r\nstate\r\n$4\r\nself\r\n") != std::string::npos);
   const std::string siblings = talk("KNIT SIBLINGS k");
   CHECK(siblings.find("$6\r\nwinner\r\n:1\r\n$5\r\nstate\r\n$5\r\nvalue\r\n") != std::string::npos);
   CHECK(siblings.find("$10\r\nexpires_ms\r\n:1700000001000\r\n$5\r\nvalue\r\n$1\r\nv\r\n") !=
