@@ -64,6 +64,7 @@ void add_hints(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
 void add_keys(CLI::App& app, Command& command);
 void add_cluster(CLI::App& app, Command& command);
+void add_keyring(CLI::App& app, Command& command);
 
 // Adds a verb without subcommands of its own.
 CLI::App* add_verb(CLI::App& app, Command& command, const std::string& name, const std::string& what,

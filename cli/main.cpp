@@ -52,6 +52,7 @@ void describe(CLI::App& app, Command& command) {
   add_verify(app, command);
   add_keys(app, command);
   add_cluster(app, command);
+  add_keyring(app, command);
 }
 
 ExitCode exit_code(ErrorCode code) {

@@ -176,13 +176,14 @@ void check_seeds(const Config& config, Report& report) {
 bool is_any(const SocketAddress& address) { return address.ip == "0.0.0.0" || address.ip == "::"; }
 
 void check_peers(const Config& config, Report& report) {
-  if (!config.gossip.insecure && keyring_path(config).empty()) {
+  const bool loopback_alone = !config.gossip.insecure && keyring_path(config).empty();
+  if (loopback_alone) {
     check_loopback("peer.listen", peer_bind_address(config), report);
     if (!config.peer.advertise.empty())
       check_loopback("peer.advertise", peer_advertised_address(config), report);
     check_seeds(config, report);
   }
-  if (is_any(peer_advertised_address(config))) {
+  if (!loopback_alone && is_any(peer_advertised_address(config))) {
     report.add("peer.advertise",
                "expected the address at which others reach this node, since it listens on all");
   }

@@ -88,11 +88,11 @@ struct Overloaded : F... {
 
 }  // namespace
 
-Daemon::Daemon(Config config, std::string version, ClusterIdentity cluster, std::optional<KeyRing> ring)
+Daemon::Daemon(Config config, std::string version, ClusterIdentity cluster, std::unique_ptr<NodeKeys> keys)
     : config_(std::move(config)),
       version_(std::move(version)),
       cluster_(std::move(cluster)),
-      ring_(std::move(ring)),
+      keys_(std::move(keys)),
       commit_ended_(loop_, [this] { on_commit(); }),
       journal_synced_(loop_, [this] { on_journal(); }),
       tick_(loop_, [this] { on_tick(); }),
@@ -118,16 +118,12 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Config config, std::string version
   if (sodium_init() < 0) return fail(ErrorCode::io, "libsodium cannot be initialised");
   std::signal(SIGPIPE, SIG_IGN);  // A peer that went away is an error of write().
   std::signal(SIGHUP, SIG_IGN);   // A closed terminal is no reason to stop.
-  std::optional<KeyRing> ring;
-  if (const std::string path = keyring_path(config); !path.empty()) {
-    Result<KeyRing> read = fail(ErrorCode::refused, "no key files yet");
-    if (!read) return tl::unexpected(read.error());
-    ring = std::move(*read);
-  }
-  auto cluster = find_cluster(config, ring ? &*ring : nullptr, version);
+  auto keys = NodeKeys::open(config);
+  if (!keys) return tl::unexpected(keys.error());
+  auto cluster = find_cluster(config, *keys ? &(*keys)->ring() : nullptr, version);
   if (!cluster) return tl::unexpected(cluster.error());
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(config), std::move(version), std::move(*cluster), std::move(ring)));
+      new Daemon(std::move(config), std::move(version), std::move(*cluster), std::move(*keys)));
   if (auto opened = daemon->open(); !opened) return tl::unexpected(opened.error());
   return daemon;
 }
@@ -136,6 +132,7 @@ Result<void> Daemon::open() {
   if (auto opened = open_store(); !opened) return opened;
   make_node();
   start_membership();
+  start_keys();
   if (auto listening = listen(); !listening) return listening;
   start_timers();
   return {};
@@ -217,8 +214,30 @@ void Daemon::start_membership() {
   datagrams.cluster = cluster_.id;
   datagrams.version = protocol_version;
   gossip_ = std::make_unique<GossipSocket>(
-      loop_.get(), peer_bind_address(config_), std::move(datagrams), ring_ ? &*ring_ : nullptr, *node_,
+      loop_.get(), peer_bind_address(config_), std::move(datagrams), ring(), *node_,
       GossipSocket::Hooks{[this] { return now(); }, [this](Outbox& out) { deliver(out); }});
+}
+
+void Daemon::start_keys() {
+  if (!keys_) return;
+  keys_->on_change = [this] { on_keys_changed(); };
+  keys_->absent_members = [this] { return absent_members(); };
+  on_keys_changed();
+}
+
+void Daemon::on_keys_changed() {
+  gossip_->set_keys(keys_->ring());
+  Outbox out;
+  node_->tell_keys(keys_->ring().encode(), out);
+  deliver(out);
+}
+
+std::vector<std::string> Daemon::absent_members() {
+  std::vector<std::string> out;
+  for (const PeerStatus& peer : node_->status(now()).peers) {
+    if (!peer.reachable) out.push_back(peer.name.empty() ? peer.address : peer.name);
+  }
+  return out;
 }
 
 RedisOptions Daemon::redis_options() const {
@@ -245,7 +264,7 @@ Result<void> Daemon::listen() {
   PeerTransportOptions peers;
   peers.listen = peer_bind_address(config_);
   peers.wanted = [this] { return wanted_links(); };
-  peers.keys = [this] { return ring_ ? &*ring_ : nullptr; };
+  peers.keys = [this] { return ring(); };
   peers.timeout = config_.peer.timeout;
   peers.seed = random_id();
   transport_ = std::make_unique<PeerTransport>(loop_.get(), std::move(peers), *links_,
@@ -254,6 +273,7 @@ Result<void> Daemon::listen() {
                                          RedisServer::Hooks{.now = tell_time,
                                                             .deliver = take,
                                                             .set_log_level = set_redis_log_level,
+                                                            .keys = keys_.get(),
                                                             .stop = [this] { begin_stop(); },
                                                             .leave = [this] { begin_leave(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
@@ -288,7 +308,7 @@ int Daemon::run() {
   const std::string who = node_name(config_) + " (" + to_string(store_->identity().node) + ") of cluster " +
                           store_->cluster().name;
   log_info("knitd " + version_ + ": " + who + ", data in " + config_.node.data_directory + ", peers on " +
-           to_string(peer_bind_address(config_)) + (ring_ ? ", encrypted, " : ", not encrypted, ") +
+           to_string(peer_bind_address(config_)) + (keys_ ? ", encrypted, " : ", not encrypted, ") +
            std::to_string(config_.peer.seeds.size()) + " seeds");
   if (store_->replayed() > 0)
     log_info(std::to_string(store_->replayed()) + " changes taken from the journal");
@@ -315,6 +335,11 @@ void Daemon::deliver(Outbox& out) {
       [&](Notice& notice) { log(to_log_level(notice.level), notice.text); },
       [&](JobDone& done) { redis_->on_job_done(done); },
       [&](SendDatagram& send) { gossip_->send(send); },
+      [&](const KeysTold& told) {
+        if (!keys_) return;
+        if (auto merged = keys_->merge(told.ring); !merged)
+          log_warning("keys of a peer: " + merged.error().message);
+      },
       [&](Redial& redial) { transport_->redial(redial.address); },
   };
   for (Output& output : std::exchange(out, {})) std::visit(one, output);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "daemon/commit_pace.h"
@@ -18,6 +19,7 @@
 #include "daemon/gossip_socket.h"
 #include "daemon/http/http_server.h"
 #include "daemon/http/site.h"
+#include "daemon/node_keys.h"
 #include "daemon/peer_transport.h"
 #include "daemon/redis/server.h"
 #include "daemon/seeds.h"
@@ -46,7 +48,7 @@ class Daemon {
   int run();
 
  private:
-  Daemon(Config config, std::string version, ClusterIdentity cluster, std::optional<KeyRing> ring);
+  Daemon(Config config, std::string version, ClusterIdentity cluster, std::unique_ptr<NodeKeys> keys);
 
   Result<void> open();
   Result<void> open_store();
@@ -66,6 +68,10 @@ class Daemon {
   void on_membership_tick();
   void plan_membership_tick();
   void save_members();
+  const KeyRing* ring() const { return keys_ ? &keys_->ring() : nullptr; }
+  void start_keys();
+  void on_keys_changed();
+  std::vector<std::string> absent_members();
   void on_work();
   bool may_work();
   void plan_work();
@@ -85,7 +91,7 @@ class Daemon {
   Config config_;
   std::string version_;
   ClusterIdentity cluster_;
-  std::optional<KeyRing> ring_;  // Empty: nothing between nodes is encrypted.
+  std::unique_ptr<NodeKeys> keys_;  // Null: nothing between nodes is encrypted.
   // What is below is destroyed upwards: the loop last, threads before what they wake.
   EventLoop loop_;
   Waker commit_ended_;

@@ -1,5 +1,7 @@
 #include "daemon/peer_link.h"
 
+#include <netinet/tcp.h>
+
 #include <memory>
 
 namespace knit {
@@ -84,6 +86,14 @@ Result<void> PeerLink::accept(uv_stream_t* listener) {
   return {};
 }
 
+// What is not acknowledged for so long: a host that vanished does not say so.
+void PeerLink::give_up_after(Millis timeout) {
+  uv_os_fd_t socket = -1;
+  const auto millis = static_cast<unsigned>(timeout.count());
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle_.get()), &socket) != 0) return;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &millis, sizeof millis);
+}
+
 Result<void> PeerLink::begin(Millis now) {
   sockaddr_storage local{};
   int size = sizeof local;
@@ -93,6 +103,7 @@ Result<void> PeerLink::begin(Millis now) {
   opened_ = now;
   uv_tcp_nodelay(handle_.get(), 1);
   uv_tcp_keepalive(handle_.get(), 1, keepalive_seconds);
+  give_up_after(transport_.options_.timeout);
   const auto on_read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
     PeerLink* link = link_of(stream);
     if (link == nullptr || count == 0) return;

@@ -52,6 +52,7 @@ class PeerLink {
 
  private:
   Result<void> make_handle();
+  void give_up_after(Millis timeout);
   void on_bytes(std::string_view bytes);
   void on_plaintext(std::string_view bytes);
   void write_handshake();

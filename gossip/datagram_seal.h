@@ -22,7 +22,8 @@
 // nothing is encrypted and a checksum takes the tag's place: it proves nothing.
 //
 // Invariants:
-//  1. No nonce is used twice: of a generation, each counter goes into one datagram.
+//  1. No nonce is used twice: of a generation, each counter goes into one datagram, and a
+//     seal cannot be copied.
 //  2. Memory is bounded by DatagramOptions::senders_max; of more, the one used longest ago is forgotten, and
 //     must be proven again.
 //  3. Between one node and another, a datagram is opened at most once.
@@ -126,6 +127,8 @@ class DatagramSeal {
 
   // Without a ring: keyless.
   DatagramSeal(DatagramOptions options, const KeyRing* ring);
+  DatagramSeal(const DatagramSeal&) = delete;
+  DatagramSeal& operator=(const DatagramSeal&) = delete;
 
   // The ring was changed. Requires: keyless or not, as it was made. What was sealed under a key that is still
   // in the ring opens as before.

@@ -86,16 +86,15 @@ bool KeyRing::merge(const KeyRing& other) {
 }
 
 std::vector<SecretKey> KeyRing::keys() const {
-  std::vector<std::pair<std::uint64_t, SecretKey>> others;
+  std::vector<std::tuple<std::uint64_t, KeyFingerprint, const SecretKey*>> others;
   const KeyFingerprint first = primary().fingerprint();
   for (const auto& [fingerprint, record] : records_) {
-    if (record.key && fingerprint != first) others.emplace_back(record.version, *record.key);
+    if (record.key && fingerprint != first) others.emplace_back(record.version, fingerprint, &*record.key);
   }
-  std::stable_sort(others.begin(), others.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::sort(others.rbegin(), others.rend());
   std::vector<SecretKey> out{primary()};
-  for (const auto& [version, key] : others) {
-    if (out.size() < keys_max) out.push_back(key);
+  for (const auto& [version, fingerprint, key] : others) {
+    if (out.size() < keys_max) out.push_back(*key);
   }
   return out;
 }

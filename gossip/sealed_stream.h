@@ -20,7 +20,8 @@
 //
 // Invariants:
 //  1. No byte is given out, and none may be sealed, before the other side has shown that it has the key.
-//  2. What is held is what was fed and not asked for, of which at most one record is incomplete.
+//  2. No nonce is used twice, so a stream cannot be copied.
+//  3. What is held is what was fed and not asked for, of which at most one record is incomplete.
 #pragma once
 
 #include <cstddef>
@@ -50,6 +51,8 @@ class SealedStream {
  public:
   // Without a ring: not encrypted. Later changes of the ring concern later connections.
   SealedStream(SealedStreamOptions options, const KeyRing* ring);
+  SealedStream(const SealedStream&) = delete;
+  SealedStream& operator=(const SealedStream&) = delete;
 
   // Bytes to be written to the socket before anything that is sealed afterwards.
   std::string take_output();

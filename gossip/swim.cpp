@@ -45,6 +45,13 @@ void Swim::on_link_up(NodeId peer, Now now, SwimOutbox& out) {
   if (self_ < peer) compare_with({peer, {}, true}, now, out);
 }
 
+void Swim::on_link_down(NodeId peer) {
+  const Member* member = members_.find(peer);
+  if (links_.erase(peer) == 0 || member == nullptr || !may_be_asked(*member)) return;
+  order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(next_in_order_), peer);
+  next_probe_ = {};
+}
+
 void Swim::greet(const Endpoint& endpoint, SwimOutbox& out) {
   const Source anybody{NodeId{}, endpoint, false};
   send_with_news(anybody, Ping{next_sequence_++, NodeId{}, heads()}, out);
@@ -99,9 +106,9 @@ std::optional<Millis> Swim::round_trip(NodeId id) const {
 
 void Swim::on_tick(Now now, SwimOutbox& out) {
   look_for_stall(now);
-  tick_suspicions(now, out);
   tick_relays(now, out);
   tick_probe(now, out);
+  tick_suspicions(now, out);
   tick_dead(now, out);
   tick_gossip(now, out);
 }
@@ -120,11 +127,10 @@ Millis Swim::next_tick() const {
 void Swim::look_for_stall(Now now) {
   const Millis before = std::exchange(last_call_, now.steady);
   if (now.steady - before <= options_.stall) return;
-  const Millis lost = now.steady - std::max(before, next_tick());
-  if (lost <= options_.stall) return;
+  if (now.steady - std::max(before, next_tick()) <= options_.stall) return;
   ++counters_.stalls;
   health_.change(1);
-  for (auto& [id, suspicion] : suspicions_) suspicion.shift(lost, now.steady);
+  for (auto& [id, suspicion] : suspicions_) suspicion.shift(now.steady - before, now.steady);
   relays_.clear();
   probe_.reset();
   next_probe_ = now.steady + options_.probe_timeout;

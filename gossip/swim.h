@@ -118,7 +118,7 @@ class Swim {
   void on_packet(const Source& from, std::string_view bytes, Now now, SwimOutbox& out);
   // A link to this node was made, or has ended. Lists are compared over a new one.
   void on_link_up(NodeId peer, Now now, SwimOutbox& out);
-  void on_link_down(NodeId peer) { links_.erase(peer); }
+  void on_link_down(NodeId peer);  // Its process may have ended: it is asked next.
   // Time passed. To be called at next_tick(), which every call here may change.
   void on_tick(Now now, SwimOutbox& out);
   Millis next_tick() const;

@@ -109,7 +109,11 @@ struct JobDone {
 struct Redial {
   std::string address;
 };
-using Output = std::variant<Send, CloseLink, Notice, JobDone, SendDatagram, Redial>;
+// A peer told of its key ring.
+struct KeysTold {
+  std::string ring;
+};
+using Output = std::variant<Send, CloseLink, Notice, JobDone, SendDatagram, Redial, KeysTold>;
 using Outbox = std::vector<Output>;
 
 class Node {
@@ -144,6 +148,8 @@ class Node {
   // `peer` as for start_repair(). not_found; refused: it is alive, or this node.
   Result<void> forget(std::string_view peer, Now now, Outbox& out);
   Result<void> set_tags(std::map<std::string, std::string> tags, Now now, Outbox& out);
+  // Every peer is told of this ring, now and when it is met. Only where links are encrypted.
+  void tell_keys(std::string ring, Outbox& out);
   // All members as they are to be known at the next start, if something has changed since this was asked
   // last.
   std::optional<std::string> take_members();
@@ -309,6 +315,7 @@ class Node {
 
   // Membership: node_members.cpp.
   void handle(LinkId link, const Gossip& gossip, Now now, Outbox& out);
+  void handle(LinkId link, const Keys& keys, Now now, Outbox& out);
   void settle(SwimOutbox& said, Now now, Outbox& out);
   void send_over_link(const SendOverLink& send, Outbox& out);
   void on_member_changed(const MemberChanged& change, Now now, Outbox& out);
@@ -372,6 +379,7 @@ class Node {
   std::optional<Swim> swim_;
   std::set<std::string> to_join_;  // Addresses; at most join_addresses_max.
   bool members_changed_ = false;
+  std::string keys_;  // Empty: nobody is told.
   // A digest of clock and root that may be told once the store has synced this.
   std::optional<std::pair<std::uint64_t, JournalPosition>> state_;
   JournalPosition state_at_;

@@ -168,6 +168,7 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   mine.peer = hello.node;
   peer.link = link;
   send_status(peer, now, out);
+  if (!keys_.empty()) send(link, Channel::control, Keys{keys_}, out);
   if (!swim_) return;
   SwimOutbox said;
   swim_->on_link_up(hello.node, now, said);

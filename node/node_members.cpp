@@ -88,6 +88,18 @@ void Node::handle(LinkId link, const Gossip& gossip, Now now, Outbox& out) {
   settle(said, now, out);
 }
 
+void Node::tell_keys(std::string ring, Outbox& out) {
+  keys_ = std::move(ring);
+  for (const auto& [id, peer] : peers_) {
+    if (peer.link) send(*peer.link, Channel::control, Keys{keys_}, out);
+  }
+}
+
+// Without keys of our own what others say of theirs is nothing to us.
+void Node::handle(LinkId, const Keys& keys, Now, Outbox& out) {
+  if (!keys_.empty()) out.push_back(KeysTold{std::string(keys.payload)});
+}
+
 void Node::on_membership_tick(Now now, Outbox& out) {
   if (!swim_) return;
   SwimOutbox said;
@@ -127,7 +139,11 @@ void Node::on_member_changed(const MemberChanged& change, Now now, Outbox& out) 
   const Member& member = *swim_->members().find(change.id);
   const std::string story = story_of(change, who(member));
   const bool trouble = change.after == MemberState::dead;
-  if (!story.empty()) out.push_back(Notice{trouble ? Notice::Level::warning : Notice::Level::info, story});
+  if (!story.empty()) {
+    out.push_back(Notice{trouble ? Notice::Level::warning : Notice::Level::info, story});
+  } else {
+    out.push_back(Notice{Notice::Level::debug, who(member) + " says something new of itself"});
+  }
   const auto peer = peers_.find(change.id);
   if (peer != peers_.end() && peer->second.link && !member.is_present()) {
     drop_link(*peer->second.link, "it is " + std::string(name(change.after)), now, out);

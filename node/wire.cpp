@@ -19,7 +19,8 @@ enum class Kind : std::uint64_t {
   stream_batch = 6,
   stream_ack = 7,
   join_request = 8,
-  welcome = 9
+  welcome = 9,
+  keys = 10
 };
 
 constexpr std::size_t fields_max = 16;
@@ -73,6 +74,11 @@ void pack(Packer& out, const Status& m) {
 
 void pack(Packer& out, const Gossip& m) {
   begin(out, Kind::gossip, 1);
+  pack_head_of(out, m.payload);
+}
+
+void pack(Packer& out, const Keys& m) {
+  begin(out, Kind::keys, 1);
   pack_head_of(out, m.payload);
 }
 
@@ -175,7 +181,10 @@ Message read_hello(Fields& in) {
   return m;
 }
 
-Message read_gossip(Fields& in) { return Gossip{in.binary()}; }
+template <class M>
+Message read_payload(Fields& in) {
+  return M{in.binary()};
+}
 
 Message read_join_request(Fields& in) {
   JoinRequest m;
@@ -242,7 +251,7 @@ Message read_end(Fields& in) {
 Result<Message> read(const msgpack::object& object) {
   Fields in(object);
   const std::uint64_t kind = in.number();
-  in.require(kind <= static_cast<std::uint64_t>(Kind::welcome));
+  in.require(kind <= static_cast<std::uint64_t>(Kind::keys));
   Message message = [&]() -> Message {
     switch (static_cast<Kind>(kind)) {
       case Kind::hello: return read_hello(in);
@@ -250,11 +259,12 @@ Result<Message> read(const msgpack::object& object) {
       case Kind::exchange_open: return read_exchange<ExchangeOpen>(in);
       case Kind::exchange_turn: return read_exchange<ExchangeTurn>(in);
       case Kind::exchange_end: return read_end(in);
-      case Kind::gossip: return read_gossip(in);
+      case Kind::gossip: return read_payload<Gossip>(in);
       case Kind::stream_batch: return read_batch(in);
       case Kind::stream_ack: return read_ack(in);
       case Kind::join_request: return read_join_request(in);
       case Kind::welcome: return read_welcome(in);
+      case Kind::keys: return read_payload<Keys>(in);
     }
     return ExchangeEnd{};
   }();

@@ -52,6 +52,11 @@ struct Gossip {
   std::string_view payload;
 };
 
+// The sender's key ring, in gossip/'s form. Only over encrypted links.
+struct Keys {
+  std::string_view payload;
+};
+
 // Step 0 of a comparison: told when something has changed. All of one instant.
 struct Status {
   Uint128 root{};
@@ -91,7 +96,7 @@ struct ExchangeEnd {
 };
 
 using Message = std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd, Gossip, StreamBatch,
-                             StreamAck, JoinRequest, Welcome>;
+                             StreamAck, JoinRequest, Welcome, Keys>;
 
 std::string encode(const Message& message);
 

@@ -32,9 +32,7 @@ Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& c
 
 // not_found; io; refused: others may read the file; wrong_format: written by a newer knit;
 // bad_input: a field is unknown, missing, doubled or malformed, with the file and the line.
-//
-// A file that others may read is refused, but for one form: a file of root's that our group may only
-// read, while we are not root ourselves. That is how systemd shows a credential to a service.
+// Who may read the file: see store/secret_file.h.
 Result<ClusterIdentity> read_cluster_key(const std::string& path);
 
 }  // namespace knit

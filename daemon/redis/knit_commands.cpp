@@ -206,6 +206,8 @@ constexpr Command table[] = {
      "Drops everything to and from a peer.", isolate},
     {"knit|join", -2, admin, 0, 0, 0, group, "[ip:port]",
      "Tries an address until a node is met there. Without one: lists those that are tried.", join},
+    {"knit|keys", -3, admin, 0, 0, 0, group, "<LIST | ADD file | USE fingerprint | REMOVE fingerprint [FORCE]>",
+     "Lists or changes the secret keys of the cluster.", knit_keys},
     {"knit|lag", 2, loading | stale, 0, 0, 0, group, "",
      "Shows how far each node is behind the writes of each other one.", lag},
     {"knit|leave", 2, admin, 0, 0, 0, group, "",

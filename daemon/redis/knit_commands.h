@@ -30,4 +30,6 @@ void write_verification(Reply reply, const Store::Verification& verification, co
                         Millis duration);
 void write_siblings(Reply reply, std::string_view key, const std::vector<Sibling>& siblings);
 
+void knit_keys(struct Call& call);  // knit_key_commands.cpp
+
 }  // namespace knit

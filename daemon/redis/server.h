@@ -48,6 +48,7 @@ class RedisServer {
     std::function<std::chrono::nanoseconds()> stopwatch = steady_time;
     std::function<void(const std::string&)> set_log_level =
         nullptr;                           // "debug", "verbose", "notice", "warning".
+    class KeyAdmin* keys = nullptr;        // Null: nothing between nodes is encrypted.
     std::function<void()> stop = nullptr;  // As SIGTERM does. Called at the end of a turn. Null: refused.
     // Tells the members that this node goes, and then stops. Called and refused as stop().
     std::function<void()> leave = nullptr;

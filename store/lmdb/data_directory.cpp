@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -70,7 +71,9 @@ Result<void> write_whole(const FileDescriptor& file, std::string_view text, cons
 
 // Each entry that may stand in a directory that no daemon has finished setting up.
 bool may_precede_format(const std::string& name) {
-  return name == lock_name || name == format_name || name == new_format_name || name == "lost+found";
+  constexpr std::array<std::string_view, 6> names{lock_name,    format_name,   new_format_name,
+                                                  "lost+found", "cluster.key", "keyring"};
+  return std::find(names.begin(), names.end(), name) != names.end();
 }
 
 Result<bool> holds_other_things(const std::string& path) {

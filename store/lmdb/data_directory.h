@@ -2,6 +2,7 @@
 //
 //   knit.lock   locked (flock) by the daemon that uses the directory; holds its process id as text
 //   format      "knit 2\n": the version of everything else in here
+//   cluster.key, keyring    what the daemon learnt of its cluster before there were any data
 //
 // Whoever changes the meaning of stored bytes raises format_version.
 #pragma once

@@ -174,8 +174,9 @@ class CliTest(unittest.TestCase):
         self.daemon.answers["KNIT LAG"] = [lag("alpha", "beta", -1, -1)]
         self.assertEqual(self.knit("lag")[0], 1)
 
-    def on_terminal(self, *arguments, until, then=signal.SIGINT):
-        """What the command writes to a terminal until `until` is there and it got a signal; and its exit code."""
+    def on_terminal(self, *arguments, until, type_in=None):
+        """What the command writes to a terminal; and its exit code. When `until` is there somebody types, or Ctrl-C."""
+        waiting = True
         main, terminal = pty.openpty()
         process = subprocess.Popen(self.command(*arguments), stdin=terminal, stdout=terminal, stderr=terminal)
         os.close(terminal)
@@ -189,9 +190,12 @@ class CliTest(unittest.TestCase):
             if not data:
                 break
             out += data
-            if then and until.encode() in out:
-                process.send_signal(then)
-                then = None
+            if waiting and until.encode() in out:
+                waiting = False
+                if type_in:
+                    os.write(main, type_in)
+                else:
+                    process.send_signal(signal.SIGINT)
         os.close(main)
         return process.wait(timeout=10 * SLOWNESS), out.decode().replace("\r\n", "\n")
 
@@ -214,7 +218,7 @@ class CliTest(unittest.TestCase):
     def test_a_watch_that_loses_the_daemon_leaves_a_clean_terminal_too(self):
         answers = [[lag("alpha", "beta", 1, 35)], bytearray(b"no reply")]
         self.serve(KNIT_LAG=lambda words: answers.pop(0))
-        code, out = self.on_terminal("lag", "--watch", "--interval", "0.1", until="never", then=None)
+        code, out = self.on_terminal("lag", "--watch", "--interval", "0.1", until="never")
         self.assertEqual(code, 3)
         self.assertIn("knit: ", self.assertCleanTerminal(out))
 
@@ -589,6 +593,23 @@ class CliTest(unittest.TestCase):
         self.assertEqual(self.knit("cluster", "new", "demo", "--out", path)[0], 4)
         with open(path) as key:
             self.assertEqual(key.read(), before)
+
+    def test_a_generated_key_is_printed_or_becomes_a_file_of_its_owner(self):
+        code, printed, _ = self.knit("keys", "generate")
+        self.assertEqual(code, 0)
+        self.assertRegex(printed, r"\A# .*fingerprint [0-9a-f]{8}\..*\nformat = 1\nkey = [0-9a-f]{64}\n\Z")
+        path = os.path.join(self.directory, "gossip.key")
+        code, said, _ = self.knit("keys", "generate", "--out", path)
+        self.assertEqual(code, 0)
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+        with open(path) as key:
+            before = key.read()
+        self.assertNotIn(before.split()[-1], said)
+        self.assertEqual(self.knit("keys", "generate", "--out", path)[0], 4)
+        with open(path) as key:
+            self.assertEqual(key.read(), before)
+        code, said, _ = self.knit("keys", "generate", "--json")
+        self.assertIn(json.loads(said)["fingerprint"], json.loads(said)["key_file"])
 
 
 if __name__ == "__main__":

@@ -208,6 +208,8 @@ class RelayTest(StreamCase):
         alpha, beta, gamma = self.nodes
         self.clients[0].set("key", "before")
         self.await_equal()
+        wait_until(lambda: all(peer["clock_equal"] for node in self.nodes for peer in status_of(node)["peers"]),
+                   "all have told that they have it")
         self.clients[0].execute_command("KNIT", "ISOLATE", "gamma", "ON")
         with self.clients[0].pipeline(transaction=False) as pipeline:
             for number in range(500):

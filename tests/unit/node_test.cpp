@@ -13,8 +13,8 @@ using test::Host;
 namespace {
 
 // A host with a node. Its outbox is sorted into what a test looks at.
-struct Member {
-  Member(std::uint64_t id, const std::string& name, NodeOptions options = {}) : host(id) {
+struct Side {
+  Side(std::uint64_t id, const std::string& name, NodeOptions options = {}) : host(id) {
     options.name = options.address = name;
     node.emplace(options, *host.store, id);
   }
@@ -52,14 +52,14 @@ struct Pair {
   explicit Pair(std::size_t stream_peers = 8) : Pair(streaming_to(stream_peers)) {}
 
   Now now() const { return {{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; }
-  void link(LinkId id, Member& dialer, Member& other) {
+  void link(LinkId id, Side& dialer, Side& other) {
     Outbox out;
     dialer.node->on_link_up(id, other.node->options().address, now(), out);
     dialer.take(out);
     other.node->on_link_up(id, "", now(), out);
     other.take(out);
   }
-  bool deliver(Member& from, Member& to) {
+  bool deliver(Side& from, Side& to) {
     if (from.sent.empty()) return false;
     from.host.commit();
     const Send send = std::move(from.sent.front());
@@ -78,7 +78,7 @@ struct Pair {
   }
   void tick(Millis step) {
     time += step;
-    for (Member* member : {&a, &b}) {
+    for (Side* member : {&a, &b}) {
       Outbox out;
       member->node->on_tick(now(), out);
       while (member->node->has_work()) member->node->work(now(), out);
@@ -103,8 +103,8 @@ struct Pair {
   }
 
   Millis time{1000};
-  Member a;
-  Member b;
+  Side a;
+  Side b;
 };
 
 }  // namespace
@@ -181,7 +181,7 @@ TEST_CASE("of two links of a pair both sides keep the same one") {
   pair.link({1}, pair.b, pair.a);
   pair.link({2}, pair.a, pair.b);
   pair.pump();
-  for (Member* member : {&pair.a, &pair.b}) {
+  for (Side* member : {&pair.a, &pair.b}) {
     REQUIRE(member->closed.size() == 1);
     CHECK(member->closed[0].link == LinkId{1});
     CHECK(member->node->status(pair.now()).peers[0].reachable);
@@ -362,7 +362,7 @@ TEST_CASE("a verification tells how many rows were proven") {
 
 TEST_CASE("exchanges that change nothing become rare, and news is exchanged at once all the same") {
   Pair pair;
-  Member c(3, "c");
+  Side c(3, "c");
   for (int i = 0; i < 5; ++i) pair.b.host.set("key" + std::to_string(i), "v");
   pair.b.host.commit();
   pair.b.host.disk.damage_row(2);
@@ -513,7 +513,7 @@ TEST_CASE("sessions with several peers share the work") {
   NodeOptions options = streaming_to(0);
   options.rows_per_step = 32;
   Pair pair(options);
-  Member c(3, "c", options);
+  Side c(3, "c", options);
   for (int i = 0; i < 400; ++i) {
     pair.b.host.set("b" + std::to_string(i), "v");
     c.host.set("c" + std::to_string(i), "v");
@@ -530,7 +530,7 @@ TEST_CASE("sessions with several peers share the work") {
     Outbox out;
     if (turn % 100 == 0) {
       pair.time += 200ms;
-      for (Member* member : {&pair.a, &pair.b, &c}) {
+      for (Side* member : {&pair.a, &pair.b, &c}) {
         member->node->on_tick(pair.now(), out);
         member->take(out);
       }
@@ -539,11 +539,11 @@ TEST_CASE("sessions with several peers share the work") {
     pair.a.take(out);
     pair.a.host.commit();
     for (const Send& send : std::exchange(pair.a.sent, {})) {
-      Member& to = send.link == LinkId{1} ? pair.b : c;
+      Side& to = send.link == LinkId{1} ? pair.b : c;
       to.node->on_message(send.link, send.channel, send.message, pair.now(), out);
       to.take(out);
     }
-    for (Member* member : {&pair.b, &c}) {
+    for (Side* member : {&pair.b, &c}) {
       while (member->node->has_work()) member->node->work(pair.now(), out);
       member->take(out);
       member->host.commit();
