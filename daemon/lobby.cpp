@@ -92,6 +92,7 @@ class Lobby {
     transport_.on_tick();
     if (joiner_.cluster()) return end(joined());
     if (ticks_++ % ticks_between_looks != 0) return;
+    notify_alive();
     auto key = read_key(config_);
     if (!key) return end(tl::unexpected(key.error()));
     if (*key) end(std::move(**key));

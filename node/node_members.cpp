@@ -53,6 +53,7 @@ void Node::start_membership(const MembershipOptions& options, Now now) {
   }
   swim_.emplace(options.swim, profiles_, store_.identity().node, generation, options.profile, random(), now);
   if (in.ok()) swim_->restore(std::move(known));  // Else there are seeds: the list is only a memory.
+  members_changed_ = true;                        // This life of ours.
 }
 
 std::optional<std::string> Node::take_members() {
