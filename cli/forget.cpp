@@ -30,7 +30,8 @@ Exit codes: 0 it is forgotten, 4 it is alive, or there is no such member; others
 
 void add_forget(CLI::App& app, Command& command) {
   CLI::App* verb = add_verb(app, command, "forget", "take a dead member off the lists of all nodes", run);
-  verb->add_option("NODE", command.arguments.peer, "its name, address, or the start of its node id")->required();
+  verb->add_option("NODE", command.arguments.peer, "its name, address, or the start of its node id")
+      ->required();
   verb->footer(footer);
 }
 

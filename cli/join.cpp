@@ -44,9 +44,10 @@ ExitCode show(const Arguments& arguments, bool met) {
   } else if (arguments.no_wait) {
     fmt::print("this node tries {} until somebody is met there\n", address);
   } else {
-    fmt::print("nobody of this cluster was met at {} yet; this node goes on trying. If somebody listens there, the\n"
-               "logs of both daemons say why one refused the other\n",
-               address);
+    fmt::print(
+        "nobody of this cluster was met at {} yet; this node goes on trying. If somebody listens there, the\n"
+        "logs of both daemons say why one refused the other\n",
+        address);
   }
   return met || arguments.no_wait ? ExitCode::fine : ExitCode::differs;
 }
@@ -61,8 +62,8 @@ Result<ExitCode> run(const Arguments& arguments) {
   }
   catch_interrupts();
   if (!arguments.no_wait && !arguments.json) {
-    fmt::print("waiting up to {} for a node of this cluster to answer at {}\n", duration_text(patience.count()),
-               escaped(arguments.address));
+    fmt::print("waiting up to {} for a node of this cluster to answer at {}\n",
+               duration_text(patience.count()), escaped(arguments.address));
     std::fflush(stdout);
   }
   const auto met = arguments.no_wait ? was_met(*connection, arguments.address)

@@ -39,11 +39,13 @@ Result<bool> user_agrees(Connection& connection) {
     return tl::unexpected(only_here.error());
   }
   if (*only_here > 0) {
-    fmt::print("warning: {} on no other node yet: see `knit hints`\n",
-               *only_here == 1 ? "1 write of this node is" : counted(*only_here, "write") + " of this node are");
+    fmt::print(
+        "warning: {} on no other node yet: see `knit hints`\n",
+        *only_here == 1 ? "1 write of this node is" : counted(*only_here, "write") + " of this node are");
   }
-  fmt::print("The daemon at {} tells the others that it goes, and stops. Its data stay on its disk. Go on? [y/N] ",
-             connection.place());
+  fmt::print(
+      "The daemon at {} tells the others that it goes, and stops. Its data stay on its disk. Go on? [y/N] ",
+      connection.place());
   std::fflush(stdout);
   std::string line;
   std::getline(std::cin, line);
@@ -89,7 +91,8 @@ Exit codes: 0 it has left and stopped, 4 it was not to be, or does not stop; oth
 }  // namespace
 
 void add_leave(CLI::App& app, Command& command) {
-  CLI::App* verb = add_verb(app, command, "leave", "tell the others that this node goes, and stop its daemon", run);
+  CLI::App* verb =
+      add_verb(app, command, "leave", "tell the others that this node goes, and stop its daemon", run);
   verb->add_flag("--yes", command.arguments.yes, "do not ask first");
   verb->footer(footer);
 }

@@ -53,7 +53,7 @@ class GossipSocket {
   Hooks hooks_;
   Handle<uv_udp_t> handle_;
   std::map<DropReason, Millis> told_at_;  // When the log was last told.
-  GossipCounts counts_;  // Without those of the seal.
+  GossipCounts counts_;                   // Without those of the seal.
 };
 
 }  // namespace knit

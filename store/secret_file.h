@@ -1,7 +1,7 @@
 // Small files that hold secrets: readable by their owner alone, written so that a power cut leaves the old
-// file or the new one, and a reader sees all of it. Made by root, they belong to the owner of their directory.
-// `path` with ".new" behind it is where they are made: one process at a time. not_found and io name the path
-// and what the operating system says.
+// file or the new one, and a reader sees all of it. Made by root, they belong to the owner of their
+// directory. `path` with ".new" behind it is where they are made: one process at a time. not_found and io
+// name the path and what the operating system says.
 #pragma once
 
 #include <cstddef>

@@ -172,8 +172,8 @@ void member_metrics(const GossipFigures& gossip, MetricList& out) {
   out.counter("knit_gossip_probes_total", "Members asked whether they are there.", number(swim.probes));
   out.counter("knit_gossip_probes_failed_total", "Members asked that did not answer, nor to others.",
               number(swim.probes_failed));
-  out.counter("knit_gossip_suspicions_total", "Members that this node began to suspect, by itself or as told.",
-              number(swim.suspicions));
+  out.counter("knit_gossip_suspicions_total",
+              "Members that this node began to suspect, by itself or as told.", number(swim.suspicions));
   out.counter("knit_gossip_deaths_declared_total", "Members that this node declared dead.",
               number(swim.deaths));
   out.counter("knit_gossip_refutations_total", "Times that this node denied what was said of it.",
@@ -216,9 +216,10 @@ void datagram_metrics(const GossipCounts& socket, MetricList& out) {
   }
   labelled_counters(out, "knit_gossip_dropped_total", "Datagrams that came and were not taken.", "reason",
                     dropped);
-  labelled_counters(out, "knit_gossip_challenges_total",
-                    "Challenges to prove that a datagram is no recording: what each start of a node begins with.",
-                    "direction", {{"sent", sealing.challenged}, {"received", sealing.responded}});
+  labelled_counters(
+      out, "knit_gossip_challenges_total",
+      "Challenges to prove that a datagram is no recording: what each start of a node begins with.",
+      "direction", {{"sent", sealing.challenged}, {"received", sealing.responded}});
 }
 
 template <class ValueOf>

@@ -23,9 +23,7 @@ StatusExtras extras(Call& call) {
 void status(Call& call) {
   write_status(call.reply, call.node(), call.node().status(call.now()), extras(call));
 }
-void members(Call& call) {
-  write_members(call.reply, call.node().members(), call.node().status(call.now()));
-}
+void members(Call& call) { write_members(call.reply, call.node().members(), call.node().status(call.now())); }
 void lag(Call& call) { write_lags(call.reply, call.node().status(call.now())); }
 void hints(Call& call) { write_hints(call.reply, call.node().status(call.now())); }
 
@@ -181,7 +179,8 @@ void tags(Call& call) {
   for (std::size_t at = 2; at < call.size(); at++) {
     const std::string_view tag = call[at];
     const std::size_t end = tag.find('=');
-    if (end == std::string_view::npos || end == 0) return call.reply.error("ERR expected name=value, or name=");
+    if (end == std::string_view::npos || end == 0)
+      return call.reply.error("ERR expected name=value, or name=");
     changed[std::string(tag.substr(0, end))] = tag.substr(end + 1);
   }
   std::erase_if(changed, [](const auto& tag) { return tag.second.empty(); });
@@ -206,7 +205,8 @@ constexpr Command table[] = {
      "Drops everything to and from a peer.", isolate},
     {"knit|join", -2, admin, 0, 0, 0, group, "[ip:port]",
      "Tries an address until a node is met there. Without one: lists those that are tried.", join},
-    {"knit|keys", -3, admin, 0, 0, 0, group, "<LIST | ADD file | USE fingerprint | REMOVE fingerprint [FORCE]>",
+    {"knit|keys", -3, admin, 0, 0, 0, group,
+     "<LIST | ADD file | USE fingerprint | REMOVE fingerprint [FORCE]>",
      "Lists or changes the secret keys of the cluster.", knit_keys},
     {"knit|lag", 2, loading | stale, 0, 0, 0, group, "",
      "Shows how far each node is behind the writes of each other one.", lag},
@@ -220,7 +220,8 @@ constexpr Command table[] = {
     {"knit|status", 2, loading | stale, 0, 0, 0, group, "", "Shows the state of this node and its peers.",
      status},
     {"knit|tags", -2, admin, 0, 0, 0, group, "[name=value [name=value ...]]",
-     "Sets tags of this node until the daemon ends; an empty value removes one. Without any: lists them.", tags},
+     "Sets tags of this node until the daemon ends; an empty value removes one. Without any: lists them.",
+     tags},
     {"knit|verify", 2, admin | blocking, 0, 0, 0, group, "",
      "Checks the tree and all checksums against the rows.", verify},
 };

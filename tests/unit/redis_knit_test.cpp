@@ -320,7 +320,8 @@ TEST_CASE("KNIT REPAIR DRYRUN is asked of one peer, as KNIT DIFF is") {
   CHECK(talk("KNIT REPAIR nobody NOW") == "-ERR syntax error\r\n");
 }
 
-TEST_CASE("KNIT MEMBERS tells of each member who it is, what it is taken for, and what is known of its data") {
+TEST_CASE(
+    "KNIT MEMBERS tells of each member who it is, what it is taken for, and what is known of its data") {
   PeerStatus known = peer(2, "beta");
   known.equal = true;
   known.root = {0, 5};
@@ -337,8 +338,9 @@ TEST_CASE("a member that was never met is a member, and nothing is known of its 
   const std::string text =
       members_text({member(3, "gamma", MemberState::dead)}, alpha_with({peer(2, "beta")}));
   CHECK(contains(text, "name gamma "));
-  CHECK(contains(text, "state dead since_ms 5000 round_trip_us -1 root 00000000000000000000000000000000 "
-                       "equal 0 self 0 reachable 0 "));
+  CHECK(contains(text,
+                 "state dead since_ms 5000 round_trip_us -1 root 00000000000000000000000000000000 "
+                 "equal 0 self 0 reachable 0 "));
 }
 
 TEST_CASE("KNIT MEMBERS of a node that is alone shows itself") {

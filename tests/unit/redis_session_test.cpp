@@ -303,7 +303,8 @@ TEST_CASE("commands and configuration describe themselves") {
   CHECK(talk("COMMAND DOCS get").starts_with("*2\r\n$3\r\nget\r\n*6\r\n$7\r\nsummary\r\n"));
   CHECK(talk("COMMAND GETKEYS mset a 1 b 2") == "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
   CHECK(talk("COMMAND GETKEYS ping x") == "-ERR The command has no key arguments\r\n");
-  CHECK(talk("CONFIG GET save appendonl?") == "*4\r\n$10\r\nappendonly\r\n$2\r\nno\r\n$4\r\nsave\r\n$0\r\n\r\n");
+  CHECK(talk("CONFIG GET save appendonl?") ==
+        "*4\r\n$10\r\nappendonly\r\n$2\r\nno\r\n$4\r\nsave\r\n$0\r\n\r\n");
   CHECK(talk("INFO keyspace").find("db0") == std::string::npos);
   talk("SET k v");
   CHECK(talk("INFO keyspace") == "$44\r\n# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n\r\n");
