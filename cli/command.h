@@ -15,7 +15,7 @@ namespace knit {
 
 enum class ExitCode : int {
   fine = 0,
-  differs = 1,  // Nodes differ, writes wait, a verification found something, or a key does not exist.
+  differs = 1,  // What --help says of it: not all is as it should be, or something does not exist.
   usage = 2,
   unreachable = 3,  // No daemon answers.
   failed = 4,       // The daemon refused, or something failed on the way.
@@ -40,6 +40,10 @@ struct Arguments {
   double ttl_seconds = 0;  // 0: for ever.
   std::string name;
   std::string out;
+  std::string address;
+  bool no_wait = false;
+  bool yes = false;
+  std::vector<std::string> tags;
 };
 
 struct Command {
@@ -49,6 +53,10 @@ struct Command {
 
 void add_status(CLI::App& app, Command& command);
 void add_members(CLI::App& app, Command& command);
+void add_join(CLI::App& app, Command& command);
+void add_leave(CLI::App& app, Command& command);
+void add_forget(CLI::App& app, Command& command);
+void add_tags(CLI::App& app, Command& command);
 void add_diff(CLI::App& app, Command& command);
 void add_repair(CLI::App& app, Command& command);
 void add_lag(CLI::App& app, Command& command);

@@ -5,7 +5,7 @@
 namespace knit {
 namespace {
 
-bool is_map_field(std::string_view name) { return name == "mine" || name == "theirs"; }
+bool is_map_field(std::string_view name) { return name == "mine" || name == "theirs" || name == "tags"; }
 
 Json scalar(const Reply& reply) {
   if (const auto* number = std::get_if<std::int64_t>(&reply.value)) {

@@ -13,7 +13,7 @@ namespace knit {
 using Json = nlohmann::ordered_json;
 
 // RESP2 has no maps: they come as arrays of name, value, name, value. A map's field may be a map
-// (`mine` and `theirs` are) or a list; what is an array within a list is a map.
+// (`mine`, `theirs` and `tags` are) or a list; what is an array within a list is a map.
 Json map_document(const Reply& reply);
 Json list_document(const Reply& reply);
 

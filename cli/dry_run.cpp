@@ -106,7 +106,7 @@ Result<std::vector<std::string>> peers_to_compare(const Arguments& arguments, Co
   }
   std::vector<std::string> nodes;
   for (const Json& member : list_document(*reply)) {
-    if (text_of(member, "state") == "reachable") {
+    if (flag_of(member, "reachable") && !flag_of(member, "self")) {
       nodes.push_back(text_of(member, "node"));
     }
   }

@@ -12,7 +12,8 @@ namespace {
 constexpr const char* footer = R"(
 Exit codes:
   0    fine
-  1    nodes differ, writes wait, a verification found something, or a key does not exist
+  1    nodes differ, writes wait, a member is suspect or dead, nobody was met, a verification
+       found something, or a key does not exist
   2    the command line is wrong
   3    no daemon answers
   4    the daemon refused, or something failed
@@ -40,6 +41,10 @@ void describe(CLI::App& app, Command& command) {
   app.footer(footer);
   add_status(app, command);
   add_members(app, command);
+  add_join(app, command);
+  add_leave(app, command);
+  add_forget(app, command);
+  add_tags(app, command);
   add_diff(app, command);
   add_repair(app, command);
   add_lag(app, command);

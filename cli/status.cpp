@@ -158,11 +158,6 @@ std::string keys_text(const Json& peer) {
   return flag_of(peer, "reachable") ? count_text(number_of(peer, "keys")) : "-";
 }
 
-std::string round_trip_text(const Json& peer) {
-  const std::int64_t micros = number_of(peer, "round_trip_us");
-  return micros <= 0 ? "-" : fmt::format("{:.1f} ms", static_cast<double>(micros) / 1000);
-}
-
 Table node_table(const Json& status) {
   Table table({"NODE", "ADDRESS", "STATE", "ROOT", "KEYS", "LAG", "LAST EQUAL", "ROUND TRIP"});
   table.add({escaped(text_of(status, "name")), escaped(text_of(status, "address")), "this one",
@@ -173,7 +168,8 @@ Table node_table(const Json& status) {
     const std::string ago =
         flag_of(peer, "equal") ? "now" : since_text(last_equal) + (last_equal > 0 ? " ago" : "");
     table.add({peer_label(peer), escaped(text_of(peer, "address")), std::string(name_of(state_of(peer))),
-               root_text(peer), keys_text(peer), lag_of(peer), ago, round_trip_text(peer)});
+               root_text(peer), keys_text(peer), lag_of(peer), ago,
+               round_trip_text(number_of(peer, "round_trip_us"))});
   }
   return table;
 }

@@ -82,6 +82,15 @@ std::string duration_text(std::int64_t milliseconds) {
                                 : fmt::format("{} d", milliseconds / day);
 }
 
+std::string round_trip_text(std::int64_t microseconds) {
+  constexpr std::int64_t shown_least = 100;
+  if (microseconds < 0) {
+    return "-";
+  }
+  return microseconds < shown_least ? "< 0.1 ms"
+                                    : fmt::format("{:.1f} ms", static_cast<double>(microseconds) / 1000);
+}
+
 std::string utc_text(std::int64_t unix_milliseconds) {
   // The daemon names the moment; one that no calendar holds is shown as its number.
   constexpr std::int64_t end_of_year_9999 = 253'402'300'799'999;

@@ -17,6 +17,7 @@ std::string count_text(std::int64_t count);                      // 1,234,567
 std::string counted(std::int64_t count, std::string_view noun);  // 1 row, 1,234 rows
 std::string bytes_text(std::int64_t bytes);                      // 999 B, 12.3 kB, 4.5 MB
 std::string duration_text(std::int64_t milliseconds);            // 12 ms, 3.4 s, 5 min, 6 h, 7 d
+std::string round_trip_text(std::int64_t microseconds);          // 0.2 ms, < 0.1 ms; "-" if negative
 std::string utc_text(std::int64_t unix_milliseconds);            // 2025-01-31 23:59:59.123
 std::int64_t now_milliseconds();                                 // Since 1970.
 std::string now_text();                                          // As utc_text().

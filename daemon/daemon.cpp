@@ -98,6 +98,7 @@ Daemon::Daemon(Config config, std::string version, ClusterIdentity cluster, std:
       tick_(loop_, [this] { on_tick(); }),
       membership_timer_(loop_, [this] { on_membership_tick(); }),
       alive_(loop_, notify_alive),
+      leave_timer_(loop_, [this] { begin_stop(); }),
       stop_timer_(loop_, [this] { end_stop(1); }),
       commit_timer_(loop_, [] {}),  // That end_turn() comes is enough,
       push_timer_(loop_, [] {}),    // for this one too.
@@ -273,7 +274,8 @@ Result<void> Daemon::listen() {
                                                             .deliver = take,
                                                             .set_log_level = set_redis_log_level,
                                                             .keys = keys_.get(),
-                                                            .stop = [this] { begin_stop(); }});
+                                                            .stop = [this] { begin_stop(); },
+                                                            .leave = [this] { begin_leave(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
   if (auto listening = gossip_->listen(); !listening) return listening;
   if (auto listening = redis_->listen(); !listening) return listening;
@@ -282,7 +284,9 @@ Result<void> Daemon::listen() {
 
 Result<void> Daemon::listen_http() {
   if (config_.http.port == 0) return {};
-  site_ = std::make_unique<Site>(redis_->shared(), [this] { return now(); }, [this] { return trouble(); });
+  site_ = std::make_unique<Site>(
+      redis_->shared(), [this] { return now(); }, [this] { return trouble(); },
+      [this] { return gossip_->counts(); });
   http_ = std::make_unique<HttpServer>(loop_, HttpOptions{config_.http.listen, config_.http.port},
                                        [this](std::string_view path) { return site_->answer(path); });
   return http_->listen();
@@ -477,6 +481,7 @@ void Daemon::end_turn() {
   transport_->end_turn();
   store_->end_reads();
   plan_membership_tick();
+  if (leaving_ && node_->news_is_out()) begin_stop();
   if (memory_is_due_) give_back_memory();
   plan_work();
   // What flush() answered may have been the last that was waited for; what it ran may have written.
@@ -507,6 +512,15 @@ void Daemon::give_back_memory() {
   if (auto given = disk_->give_back_memory(); !given) end_broken(given.error());
   release_huge_memory();
   ::malloc_trim(0);
+}
+
+void Daemon::begin_leave() {
+  if (stopping_ || std::exchange(leaving_, true)) return;
+  log_info("leaving the cluster");
+  Outbox out;
+  node_->leave(now(), out);
+  deliver(out);
+  leave_timer_.once(leave_deadline);
 }
 
 void Daemon::begin_stop() {

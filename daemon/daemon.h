@@ -31,6 +31,7 @@
 
 namespace knit {
 
+constexpr Millis leave_deadline{2000};  // To tell the members; who was not told hears it from others.
 constexpr Millis stop_deadline{10'000};
 
 class Daemon {
@@ -83,6 +84,7 @@ class Daemon {
   void push();
   void notice_rest();
   void give_back_memory();
+  void begin_leave();
   void begin_stop();
   void end_stop(int status);
 
@@ -108,6 +110,7 @@ class Daemon {
   Timer tick_;
   Timer membership_timer_;
   Timer alive_;
+  Timer leave_timer_;
   Timer stop_timer_;
   Timer commit_timer_;
   Timer push_timer_;
@@ -124,6 +127,7 @@ class Daemon {
   std::uint64_t activity_seen_ = 0;  // Of the store, at the last check.
   unsigned quiet_checks_ = 0;        // In which it had not moved.
   bool memory_is_due_ = false;
+  bool leaving_ = false;
   bool stopping_ = false;
   int status_ = 0;
 };

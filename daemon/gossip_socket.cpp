@@ -108,6 +108,12 @@ void GossipSocket::on_dropped(const DatagramDropped& dropped, const Endpoint& fr
   log_warning("dropped a datagram from " + to_string(from) + ": " + why);
 }
 
+GossipCounts GossipSocket::counts() const {
+  GossipCounts counts = counts_;
+  counts.sealing = seal_.counts();
+  return counts;
+}
+
 void GossipSocket::send(const SendDatagram& send) {
   if (!handle_) return;
   const auto receiver = send.node.value == 0 ? std::nullopt : std::optional(send.node);

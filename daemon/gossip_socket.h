@@ -14,19 +14,12 @@
 
 #include "base/result.h"
 #include "daemon/address.h"
+#include "daemon/gossip_counts.h"
 #include "daemon/handle.h"
 #include "gossip/datagram_seal.h"
 #include "node/node.h"
 
 namespace knit {
-
-struct GossipCounts {
-  std::uint64_t packets_sent{};
-  std::uint64_t packets_received{};
-  std::uint64_t bytes_sent{};  // Of the datagrams themselves.
-  std::uint64_t bytes_received{};
-  std::uint64_t packets_unsent{};
-};
 
 class GossipSocket {
  public:
@@ -46,8 +39,7 @@ class GossipSocket {
 
   void send(const SendDatagram& send);
 
-  const GossipCounts& counts() const { return counts_; }
-  const DatagramCounts& sealing() const { return seal_.counts(); }
+  GossipCounts counts() const;
 
  private:
   void on_datagram(std::string_view bytes, const sockaddr_storage& from);
@@ -61,7 +53,7 @@ class GossipSocket {
   Hooks hooks_;
   Handle<uv_udp_t> handle_;
   std::map<DropReason, Millis> told_at_;  // When the log was last told.
-  GossipCounts counts_;
+  GossipCounts counts_;                   // Without those of the seal.
 };
 
 }  // namespace knit

@@ -138,9 +138,10 @@ class Node {
   void on_datagram(const Swim::Source& from, std::string_view bytes, Now now, Outbox& out);
   void on_membership_tick(Now now, Outbox& out);
   Millis next_membership_tick() const;  // Any call here may change it.
-  // An address to be tried until somebody is met there. bad_input: it is not ip:port. refused: 64 are tried
-  // already.
+  // An address to be tried until somebody is met there. bad_input: it is not ip:port. refused: it is this
+  // node's own, or 64 are tried already.
   Result<void> join(std::string_view address);
+  const std::set<std::string>& to_join() const { return to_join_; }  // Where nobody was met yet.
   // Tells all that this node goes; it may stop when news_is_out().
   void leave(Now now, Outbox& out);
   bool news_is_out() const { return !swim_ || !swim_->has_news(); }

@@ -147,6 +147,7 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   if (!accept_hello(link, hello, out)) return drop_link(link, "refused", now, out);
   Link& mine = links_.at(link);
   if (!mine.dialed_address.empty()) found_at_[mine.dialed_address] = hello.node;
+  to_join_.erase(mine.dialed_address);
   if (hello.node == store_.identity().node) return drop_link(link, "this is myself", now, out);
   if (mine.peer && *mine.peer != hello.node) return drop_link(link, "a link changed its node", now, out);
   if (!peers_.contains(hello.node) && peers_.size() >= peers_max) {
@@ -166,7 +167,6 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   if (!keep_link(link, peer, hello.node, now, out)) return;
   mine.peer = hello.node;
   peer.link = link;
-  to_join_.erase(mine.dialed_address);
   send_status(peer, now, out);
   if (!keys_.empty()) send(link, Channel::control, Keys{keys_}, out);
   if (!swim_) return;

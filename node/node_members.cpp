@@ -210,10 +210,14 @@ std::set<std::string> Node::wanted_links() const {
 }
 
 Result<void> Node::join(std::string_view address) {
-  if (!parse_endpoint(address)) return fail(ErrorCode::bad_input, "expected ip:port");
+  const auto endpoint = parse_endpoint(address);
+  if (!endpoint) return fail(ErrorCode::bad_input, "expected ip:port");
+  const std::string place = to_string(*endpoint);
+  if (place == options_.address) return fail(ErrorCode::refused, place + " is this node's own address");
+  if (!wants_link(place)) return {};
   if (to_join_.size() >= join_addresses_max)
-    return fail(ErrorCode::refused, "64 addresses are tried already");
-  if (wants_link(std::string(address))) to_join_.emplace(address);
+    return fail(ErrorCode::refused, "64 addresses are tried already; see KNIT JOIN");
+  to_join_.insert(place);
   return {};
 }
 

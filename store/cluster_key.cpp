@@ -39,8 +39,7 @@ std::string key_hex(const HashKey& key) {
 }
 
 std::string encode(const ClusterIdentity& cluster) {
-  std::string out =
-      "# The key of a knit cluster. Whoever has it can join: copy it to each host over a safe way.\n";
+  std::string out = "# The key of a knit cluster. Keep it secret; other hosts are told it when they join.\n";
   const auto put = [&](std::string_view field, const std::string& value) {
     out.append(field).append(" = ").append(value).append("\n");
   };

@@ -1,5 +1,5 @@
-// The cluster key file: how a node without peers learns which cluster it belongs to. Made once by
-// `knit cluster new`, carried to every host by hand, read by knitd at each start.
+// The cluster key file: which cluster a node belongs to. Made once by `knit cluster new` on the first host,
+// by knitd on each other one when it joins, and read by knitd at each start.
 //
 //   # Comments and empty lines are skipped. The format comes first.
 //   format = 1
@@ -25,8 +25,9 @@ bool is_cluster_name(std::string_view name);
 // A cluster with a fresh id and fresh keys. Requires: is_cluster_name(name).
 ClusterIdentity new_cluster(std::string name);
 
-// Creates `path`, readable by its owner alone, and syncs it. refused: it exists already, or the name
-// is not a cluster name. io: the message names the path; nothing is left behind.
+// Creates `path`, readable by its owner alone, and syncs it. Made by root, it belongs to the owner of its
+// directory. refused: it exists already, or the name is not a cluster name. not_found: there is no such
+// directory. io: the message names the path; nothing is left behind.
 Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& cluster);
 
 // not_found; io; refused: others may read the file; wrong_format: written by a newer knit;

@@ -45,11 +45,24 @@ Result<void> write_all(int descriptor, std::string_view bytes, const std::string
   return {};
 }
 
+std::string directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+}
+
+// Root makes it for the user that owns what is around it: the one that knitd runs as.
+Result<void> give_to_owner_of_directory(int descriptor, const std::string& path) {
+  if (::geteuid() != 0) return {};
+  const std::string directory = directory_of(path);
+  struct stat status{};
+  if (::stat(directory.c_str(), &status) != 0) return system_error(directory, "stat");
+  if (::fchown(descriptor, status.st_uid, status.st_gid) != 0) return system_error(path, "chown");
+  return {};
+}
+
 // The new name survives a power cut only when its directory is synced too.
 Result<void> sync_directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  const std::string directory =
-      slash == std::string::npos ? "." : path.substr(0, std::max<std::size_t>(slash, 1));
+  const std::string directory = directory_of(path);
   const File opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (opened.get() < 0) return system_error(directory, "open");
   if (::fsync(opened.get()) != 0) return system_error(directory, "fsync");
@@ -66,6 +79,22 @@ Result<void> check_mode(int descriptor, const std::string& path) {
     return fail(ErrorCode::refused, path + ": others may read this secret; run: chmod 600 " + path);
   }
   return {};
+}
+
+// Whoever waits for the file sees all of it or nothing. `flags` are those of renameat2().
+Result<void> write_file(const std::string& path, std::string_view bytes, unsigned flags) {
+  const std::string made = path + ".new";
+  ::unlink(made.c_str());  // Of a process that ended in between.
+  const File file(::open(made.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (file.get() < 0) return system_error(path, "open");
+  Result<void> written = give_to_owner_of_directory(file.get(), path);
+  if (written) written = write_all(file.get(), bytes, made);
+  if (written && ::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), flags) != 0) {
+    const bool exists = errno == EEXIST;
+    written = exists ? fail(ErrorCode::refused, path + ": exists already") : system_error(path, "rename");
+  }
+  if (!written) ::unlink(made.c_str());
+  return written.and_then([&] { return sync_directory_of(path); });
 }
 
 }  // namespace
@@ -90,26 +119,13 @@ Result<std::string> read_secret_file(const std::string& path, std::size_t bytes_
 }
 
 Result<void> create_secret_file(const std::string& path, std::string_view bytes, const std::string& what) {
-  const File file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.get() < 0 && errno == EEXIST) {
-    return fail(ErrorCode::refused, path + ": exists already; " + what + " is never overwritten");
-  }
-  if (file.get() < 0) return system_error(path, "open");
-  Result<void> written = write_all(file.get(), bytes, path);
-  if (written) written = sync_directory_of(path);
-  if (!written) ::unlink(path.c_str());
-  return written;
+  const auto written = write_file(path, bytes, RENAME_NOREPLACE);
+  if (written || written.error().code != ErrorCode::refused) return written;
+  return fail(ErrorCode::refused, written.error().message + "; " + what + " is never overwritten");
 }
 
 Result<void> replace_secret_file(const std::string& path, std::string_view bytes) {
-  const std::string made = path + ".new";
-  ::unlink(made.c_str());  // Of a process that ended in between.
-  const File file(::open(made.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (file.get() < 0) return system_error(made, "open");
-  Result<void> written = write_all(file.get(), bytes, made);
-  if (written && std::rename(made.c_str(), path.c_str()) != 0) written = system_error(path, "rename");
-  if (!written) ::unlink(made.c_str());
-  return written.and_then([&] { return sync_directory_of(path); });
+  return write_file(path, bytes, 0);
 }
 
 }  // namespace knit

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 #include <utility>
+#include <vector>
 
 #include "daemon/http/metric_list.h"
 
@@ -162,6 +163,65 @@ void cluster_metrics(const NodeStatus& node, MetricList& out) {
             count([](const PeerStatus& p) { return p.reachable && p.equal; }));
 }
 
+void member_metrics(const GossipFigures& gossip, MetricList& out) {
+  const SwimCounters& swim = gossip.swim;
+  out.gauges(
+      "knit_members", "Members, this node among them, by what they are taken for.", gossip.members,
+      [](const auto& members) { return Labels{{"state", std::string(name(members.first))}}; },
+      [](const auto& members) { return number(members.second); });
+  out.counter("knit_gossip_probes_total", "Members asked whether they are there.", number(swim.probes));
+  out.counter("knit_gossip_probes_failed_total", "Members asked that did not answer, nor to others.",
+              number(swim.probes_failed));
+  out.counter("knit_gossip_suspicions_total",
+              "Members that this node began to suspect, by itself or as told.", number(swim.suspicions));
+  out.counter("knit_gossip_deaths_declared_total", "Members that this node declared dead.",
+              number(swim.deaths));
+  out.counter("knit_gossip_refutations_total", "Times that this node denied what was said of it.",
+              number(swim.refutations));
+  out.counter("knit_gossip_false_alarms_total",
+              "Members taken for dead that had not ended: a pause, or a cut that healed.",
+              number(swim.false_alarms));
+  out.counter("knit_gossip_comparisons_total", "Comparisons of lists of members that this node began.",
+              number(swim.comparisons));
+  out.counter("knit_gossip_stalls_total", "Times that this process was stopped for longer than it may be.",
+              number(swim.stalls));
+  out.counter("knit_gossip_bad_packets_total", "Packets of members that made no sense.",
+              number(swim.bad_packets));
+  out.gauge("knit_gossip_queue_length", "News of members that wait to be told.", number(gossip.queue_length));
+  out.gauge("knit_gossip_health_score",
+            "0 if all is well; higher while this node has reason to doubt itself, and is slower to suspect.",
+            gossip.health_score);
+}
+
+using Count = std::pair<std::string, std::uint64_t>;  // With its label.
+
+void labelled_counters(MetricList& out, const char* name, const char* help, const std::string& label,
+                       const std::vector<Count>& counts) {
+  out.counters(
+      name, help, counts, [&](const Count& count) { return Labels{{label, count.first}}; },
+      [](const Count& count) { return number(count.second); });
+}
+
+void datagram_metrics(const GossipCounts& socket, MetricList& out) {
+  const DatagramCounts& sealing = socket.sealing;
+  labelled_counters(out, "knit_gossip_packets_total", "Datagrams of gossip.", "direction",
+                    {{"sent", socket.packets_sent}, {"received", socket.packets_received}});
+  labelled_counters(out, "knit_gossip_bytes_total", "Bytes of the datagrams of gossip.", "direction",
+                    {{"sent", socket.bytes_sent}, {"received", socket.bytes_received}});
+  out.counter("knit_gossip_unsent_total", "Datagrams that could not be sent, and were dropped.",
+              number(socket.packets_unsent));
+  std::vector<Count> dropped;
+  for (std::size_t reason = 0; reason < drop_reasons; reason++) {
+    dropped.emplace_back(name(static_cast<DropReason>(reason)), sealing.dropped[reason]);
+  }
+  labelled_counters(out, "knit_gossip_dropped_total", "Datagrams that came and were not taken.", "reason",
+                    dropped);
+  labelled_counters(
+      out, "knit_gossip_challenges_total",
+      "Challenges to prove that a datagram is no recording: what each start of a node begins with.",
+      "direction", {{"sent", sealing.challenged}, {"received", sealing.responded}});
+}
+
 template <class ValueOf>
 void peer_gauge(MetricList& out, const char* name, const char* help, const std::vector<NamedPeer>& peers,
                 ValueOf value) {
@@ -315,6 +375,8 @@ std::vector<prometheus::MetricFamily> metric_families(const MetricsSource& sourc
   client_metrics(source.clients, out);
   command_metrics(source.clients.by_command, out);
   cluster_metrics(source.node, out);
+  member_metrics(source.gossip, out);
+  datagram_metrics(source.gossip.socket, out);
   peer_metrics(peers, out);
   backlog_metrics(peers, out);
   stream_metrics(peers, out);

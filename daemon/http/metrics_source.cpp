@@ -29,6 +29,20 @@ StoreFigures store_figures(const Store& store) {
           .unsynced_changes = store.applied().value - store.synced().value};
 }
 
+GossipFigures gossip_figures(const Swim* swim, const GossipCounts& socket) {
+  GossipFigures figures;
+  figures.socket = socket;
+  for (const MemberState state :
+       {MemberState::alive, MemberState::suspect, MemberState::dead, MemberState::left}) {
+    figures.members[state] = swim == nullptr ? 0 : swim->members().count(state);
+  }
+  if (swim == nullptr) return figures;
+  figures.swim = swim->counters();
+  figures.queue_length = swim->queue_length();
+  figures.health_score = swim->health_score();
+  return figures;
+}
+
 ClientFigures client_figures(const ServerState& server) {
   const ServerStatistics& statistics = server.statistics;
   ClientFigures figures{.connected = server.sessions.size(),
@@ -64,11 +78,12 @@ ProcessFigures process_figures(const ServerState& server, Now now) {
 
 }  // namespace
 
-MetricsSource observe(ServerState& server, Now now) {
+MetricsSource observe(ServerState& server, const GossipCounts& socket, Now now) {
   return {.version = server.options.version,
           .node = server.node.status(now),
           .scrub = server.node.scrub_status(),
           .store = store_figures(server.node.store()),
+          .gossip = gossip_figures(server.node.swim(), socket),
           .clients = client_figures(server),
           .process = process_figures(server, now)};
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/gossip_counts.h"
 #include "node/node.h"
 
 namespace knit {
@@ -50,17 +51,26 @@ struct ProcessFigures {
   std::uint64_t resident_bytes{};
 };
 
+struct GossipFigures {
+  std::map<MemberState, std::uint64_t> members;  // With this node. Without those that are forgotten.
+  SwimCounters swim;
+  GossipCounts socket;
+  std::uint64_t queue_length{};
+  int health_score{};
+};
+
 struct MetricsSource {
   std::string version;
   NodeStatus node;
   ScrubStatus scrub;
   StoreFigures store;
+  GossipFigures gossip;
   ClientFigures clients;
   ProcessFigures process;
 };
 
 // Looks at everything once. No scan: the cost follows the number of peers, of commands in use, and of the
 // gaps in clocks: some tens of microseconds.
-MetricsSource observe(ServerState& server, Now now);
+MetricsSource observe(ServerState& server, const GossipCounts& socket, Now now);
 
 }  // namespace knit

@@ -37,7 +37,7 @@ HttpAnswer Site::answer(std::string_view path) {
 HttpAnswer Site::metrics() {
   const Now now = now_();
   if (std::exchange(told_at_, now.steady) != now.steady) {
-    told_ = metrics_text(metric_families(observe(server_, now)));
+    told_ = metrics_text(metric_families(observe(server_, gossip_(), now)));
   }
   return {.type = metrics_type, .body = told_};
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/types.h"
+#include "daemon/gossip_counts.h"
 #include "daemon/http/http_session.h"
 
 namespace knit {
@@ -18,8 +19,8 @@ class Site {
   using Trouble = std::function<std::string()>;
 
   // All that is named here outlives this.
-  Site(ServerState& server, std::function<Now()> now, Trouble trouble)
-      : server_(server), now_(std::move(now)), trouble_(std::move(trouble)) {}
+  Site(ServerState& server, std::function<Now()> now, Trouble trouble, std::function<GossipCounts()> gossip)
+      : server_(server), now_(std::move(now)), trouble_(std::move(trouble)), gossip_(std::move(gossip)) {}
 
   HttpAnswer answer(std::string_view path);
 
@@ -31,6 +32,7 @@ class Site {
   ServerState& server_;
   std::function<Now()> now_;
   Trouble trouble_;
+  std::function<GossipCounts()> gossip_;
   // All who ask in one turn of the loop are told the same, so that the turn is not longer for many of them.
   Millis told_at_{-1};
   std::string told_;

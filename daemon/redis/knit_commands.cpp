@@ -16,16 +16,14 @@ constexpr std::size_t differences_listed = 1000;
 
 StatusExtras extras(Call& call) {
   const ServerState& server = call.server();
-  return {server.sessions.size(), server.now.steady - server.started.steady, server.started.wall};
+  return {server.sessions.size(), server.now.steady - server.started.steady};
 }
 
 // Not held back for the disk: an operator asks for it when the disk is in trouble.
 void status(Call& call) {
   write_status(call.reply, call.node(), call.node().status(call.now()), extras(call));
 }
-void members(Call& call) {
-  write_members(call.reply, call.node(), call.node().status(call.now()), extras(call));
-}
+void members(Call& call) { write_members(call.reply, call.node().members(), call.node().status(call.now())); }
 void lag(Call& call) { write_lags(call.reply, call.node().status(call.now())); }
 void hints(Call& call) { write_hints(call.reply, call.node().status(call.now())); }
 
@@ -132,15 +130,63 @@ void repair(Call& call) {
   wait_for_one(call, std::move(job), {.answer = answer_repair}, out);
 }
 
+// What came of a command that made the node say something.
+void answer(Call& call, const Result<void>& done, Outbox& out) {
+  call.server().hooks.deliver(out);
+  if (!done) return call.reply.error(done.error());
+  call.reply.ok();
+}
+
 void isolate(Call& call) {
   const bool on = call.is(3, "on");
   if (!on && !call.is(3, "off")) return call.syntax_error();
   Outbox out;
   const auto peer = call.is(2, "all") ? std::string_view{} : call[2];
   const auto isolated = call.node().isolate(peer, on, call.now(), out);
-  call.server().hooks.deliver(out);
-  if (!isolated) return call.reply.error(isolated.error());
+  answer(call, isolated, out);
+}
+
+void join(Call& call) {
+  if (call.size() > 3) return call.syntax_error();
+  if (call.size() == 3) {
+    Outbox nothing;
+    return answer(call, call.node().join(call[2]), nothing);
+  }
+  const auto& addresses = call.node().to_join();
+  call.reply.array(addresses.size());
+  for (const std::string& address : addresses) call.reply.bulk(address);
+}
+
+// Answered before this node goes: the hook is called at the end of the turn.
+void leave(Call& call) {
+  if (!call.server().hooks.leave) return call.reply.error("ERR this node cannot leave");
+  call.server().leave_wanted = true;
   call.reply.ok();
+}
+
+void forget(Call& call) {
+  Outbox out;
+  const auto forgotten = call.node().forget(call[2], call.now(), out);
+  answer(call, forgotten, out);
+}
+
+// name=value sets a tag, name= removes one; the others stay.
+void tags(Call& call) {
+  const Swim* swim = call.node().swim();
+  if (swim == nullptr) return call.reply.error("ERR this node has no membership");
+  auto changed = swim->self().profile->tags;
+  if (call.size() == 2) return write_tags(call.reply, changed);
+  for (std::size_t at = 2; at < call.size(); at++) {
+    const std::string_view tag = call[at];
+    const std::size_t end = tag.find('=');
+    if (end == std::string_view::npos || end == 0)
+      return call.reply.error("ERR expected name=value, or name=");
+    changed[std::string(tag.substr(0, end))] = tag.substr(end + 1);
+  }
+  std::erase_if(changed, [](const auto& tag) { return tag.second.empty(); });
+  Outbox out;
+  const auto set = call.node().set_tags(std::move(changed), call.now(), out);
+  answer(call, set, out);
 }
 
 using namespace command_flag;
@@ -150,15 +196,22 @@ constexpr Command table[] = {
     {"knit", -2, container, 0, 0, 0, group, "", "A container for commands about the cluster.", nullptr},
     {"knit|diff", -3, admin | blocking, 0, 0, 0, group, "peer [LIMIT count]",
      "Lists the keys in which a peer differs, and changes nothing.", diff},
+    {"knit|forget", 3, admin, 0, 0, 0, group, "peer",
+     "Takes a member that is dead or has left off the list, on all nodes.", forget},
     {"knit|help", 2, loading | stale, 0, 0, 0, group, "", "Lists these subcommands.", container_help},
     {"knit|hints", 2, loading | stale, 0, 0, 0, group, "", "Shows for each peer the writes that wait for it.",
      hints},
     {"knit|isolate", 4, admin | debug, 0, 0, 0, group, "<peer | ALL> <ON | OFF>",
      "Drops everything to and from a peer.", isolate},
-    {"knit|keys", -3, admin, 0, 0, 0, group, "<LIST | ADD file | USE fingerprint | REMOVE fingerprint [FORCE]>",
+    {"knit|join", -2, admin, 0, 0, 0, group, "[ip:port]",
+     "Tries an address until a node is met there. Without one: lists those that are tried.", join},
+    {"knit|keys", -3, admin, 0, 0, 0, group,
+     "<LIST | ADD file | USE fingerprint | REMOVE fingerprint [FORCE]>",
      "Lists or changes the secret keys of the cluster.", knit_keys},
     {"knit|lag", 2, loading | stale, 0, 0, 0, group, "",
      "Shows how far each node is behind the writes of each other one.", lag},
+    {"knit|leave", 2, admin, 0, 0, 0, group, "",
+     "Tells all members that this node goes, and stops the daemon.", leave},
     {"knit|members", 2, loading | stale, 0, 0, 0, group, "", "Lists the nodes of the cluster.", members},
     {"knit|repair", -2, admin | blocking, 0, 0, 0, group, "[peer | ALL | peer DRYRUN [LIMIT count]]",
      "Makes the data of this node and of peers equal.", repair},
@@ -166,6 +219,9 @@ constexpr Command table[] = {
      "Shows all values of a key that concurrent writes left.", siblings},
     {"knit|status", 2, loading | stale, 0, 0, 0, group, "", "Shows the state of this node and its peers.",
      status},
+    {"knit|tags", -2, admin, 0, 0, 0, group, "[name=value [name=value ...]]",
+     "Sets tags of this node until the daemon ends; an empty value removes one. Without any: lists them.",
+     tags},
     {"knit|verify", 2, admin | blocking, 0, 0, 0, group, "",
      "Checks the tree and all checksums against the rows.", verify},
 };

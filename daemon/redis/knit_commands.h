@@ -4,6 +4,8 @@
 // DIFF, REPAIR and VERIFY are answered when they are done; later commands of the connection wait.
 #pragma once
 
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,10 +17,11 @@ namespace knit {
 struct StatusExtras {
   std::uint64_t clients{};
   Millis uptime{};
-  WallTime started;
 };
 void write_status(Reply reply, const Node& node, const NodeStatus& status, const StatusExtras& extras);
-void write_members(Reply reply, const Node& node, const NodeStatus& status, const StatusExtras& extras);
+// `status` tells what is known of the members' data.
+void write_members(Reply reply, const std::vector<MemberStatus>& members, const NodeStatus& status);
+void write_tags(Reply reply, const std::map<std::string, std::string>& tags);
 void write_lags(Reply reply, const NodeStatus& status);
 void write_hints(Reply reply, const NodeStatus& status);
 void write_report(Reply reply, const ExchangeReport& report);

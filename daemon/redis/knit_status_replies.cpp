@@ -14,11 +14,11 @@ namespace knit {
 
 namespace {
 
-std::int64_t round_trip_us(const PeerStatus& peer) {
-  return peer.round_trip ? std::chrono::microseconds(*peer.round_trip).count() : -1;
-}
-
 constexpr std::int64_t unknown = -1;
+
+std::int64_t round_trip_us(std::optional<Millis> time) {
+  return time ? std::chrono::microseconds(*time).count() : unknown;
+}
 
 std::int64_t millis_or_unknown(std::optional<Millis> time) { return time ? time->count() : unknown; }
 
@@ -92,7 +92,7 @@ void write_peer(Reply reply, const NodeStatus& status, const PeerStatus& peer) {
   map.text("version", peer.version);
   map.flag("reachable", peer.reachable);
   map.count("since_ms", peer.since.millis);
-  map.integer("round_trip_us", round_trip_us(peer));
+  map.integer("round_trip_us", round_trip_us(peer.round_trip));
   map.flag("tree_complete", peer.tree_complete);
   map.flag("equal", peer.equal);
   map.flag("clock_equal", peer.clock_equal);
@@ -146,17 +146,47 @@ void write_hint(Reply reply, const PeerStatus& peer) {
   map.write_to(reply);
 }
 
-void write_member(Reply reply, const PeerStatus& peer) {
+// Whether this node's root is that of all peers that can be reached.
+bool equal_to_reachable(const NodeStatus& status) {
+  for (const PeerStatus& peer : status.peers) {
+    if (peer.reachable && !peer.equal) return false;
+  }
+  return true;
+}
+
+// What is known of a member's data, beside that it is one.
+struct DataOfMember {
+  bool reachable = false;
+  bool equal = false;
+  Uint128 root{};
+};
+
+DataOfMember data_of(const MemberStatus& member, const NodeStatus& status) {
+  if (member.self) return {true, equal_to_reachable(status), status.root};
+  const auto peer = std::find_if(status.peers.begin(), status.peers.end(),
+                                 [&](const PeerStatus& p) { return p.node == member.node; });
+  if (peer == status.peers.end()) return {};
+  return {peer->reachable, peer->equal, peer->root};
+}
+
+void write_member(Reply reply, const MemberStatus& member, const DataOfMember& data) {
   MapReply map(reply.protocol());
-  map.text("node", to_string(peer.node));
-  map.text("name", peer.name);
-  map.text("address", peer.address);
-  map.text("version", peer.version);
-  map.text("state", peer.reachable ? "reachable" : "unreachable");
-  map.count("since_ms", peer.since.millis);
-  map.integer("round_trip_us", round_trip_us(peer));
-  map.digest("root", peer.root);
-  map.flag("equal", peer.equal);
+  map.text("node", to_string(member.node));
+  map.text("name", member.profile.name);
+  map.text("address", to_string(member.profile.endpoint));
+  map.text("version", member.profile.version);
+  map.text("state", name(member.state));
+  map.count("since_ms", member.since.millis);
+  map.integer("round_trip_us", member.self ? 0 : round_trip_us(member.round_trip));
+  map.digest("root", data.root);
+  map.flag("equal", data.equal);
+  map.flag("self", member.self);
+  map.flag("reachable", data.reachable);
+  map.count("protocol_min", member.profile.protocol_min);
+  map.count("protocol_max", member.profile.protocol_max);
+  map.count("generation", member.generation.value);
+  map.count("incarnation", member.incarnation.value);
+  write_tags(map.field("tags"), member.profile.tags);
   map.write_to(reply);
 }
 
@@ -168,14 +198,6 @@ void add_totals(MapReply& map, const ExchangeStats& totals) {
   map.count("rows_sent", totals.rows_sent);
   map.count("rows_received", totals.rows_received);
   map.count("rows_changed", totals.rows_changed);
-}
-
-// Whether this node's root is that of all peers that can be reached.
-bool equal_to_reachable(const NodeStatus& status) {
-  for (const PeerStatus& peer : status.peers) {
-    if (peer.reachable && !peer.equal) return false;
-  }
-  return true;
 }
 
 }  // namespace
@@ -217,20 +239,17 @@ void write_status(Reply reply, const Node& node, const NodeStatus& status, const
   map.write_to(reply);
 }
 
-void write_members(Reply reply, const Node& node, const NodeStatus& status, const StatusExtras& extras) {
-  reply.array(status.peers.size() + 1);
-  MapReply self(reply.protocol());
-  self.text("node", to_string(status.node));
-  self.text("name", status.name);
-  self.text("address", status.address);
-  self.text("version", node.options().version);
-  self.text("state", "self");
-  self.count("since_ms", extras.started.millis);
-  self.integer("round_trip_us", 0);
-  self.digest("root", status.root);
-  self.flag("equal", equal_to_reachable(status));
-  self.write_to(reply);
-  for (const PeerStatus& peer : status.peers) write_member(reply, peer);
+void write_tags(Reply reply, const std::map<std::string, std::string>& tags) {
+  reply.map(tags.size());
+  for (const auto& [name, value] : tags) {
+    reply.bulk(name);
+    reply.bulk(value);
+  }
+}
+
+void write_members(Reply reply, const std::vector<MemberStatus>& members, const NodeStatus& status) {
+  reply.array(members.size());
+  for (const MemberStatus& member : members) write_member(reply, member, data_of(member, status));
 }
 
 void write_lags(Reply reply, const NodeStatus& status) {

@@ -177,6 +177,7 @@ void RedisServer::State::do_what_commands_asked() {
     on_output(*client);
     on_runnable(*client);
   }
+  if (std::exchange(shared.leave_wanted, false)) shared.hooks.leave();
   if (std::exchange(shared.stop_wanted, false)) shared.hooks.stop();
 }
 

@@ -50,6 +50,8 @@ class RedisServer {
         nullptr;                           // "debug", "verbose", "notice", "warning".
     class KeyAdmin* keys = nullptr;        // Null: nothing between nodes is encrypted.
     std::function<void()> stop = nullptr;  // As SIGTERM does. Called at the end of a turn. Null: refused.
+    // Tells the members that this node goes, and then stops. Called and refused as stop().
+    std::function<void()> leave = nullptr;
   };
 
   RedisServer(uv_loop_t* loop, RedisOptions options, Node& node, Hooks hooks);

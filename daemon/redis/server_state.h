@@ -89,6 +89,7 @@ struct ServerState {
   std::vector<std::uint64_t> to_close;   // Clients killed.
   std::vector<std::uint64_t> unblocked;  // Clients whose wait was ended by another one.
   bool stop_wanted = false;
+  bool leave_wanted = false;
 
   // The store has more to write than it should: commands wait.
   bool under_pressure() const { return node.store().pending_bytes() > options.pending_bytes_max; }

@@ -35,6 +35,12 @@ def status(*peers, **changes):
             "last_exchanges": []} | changes
 
 
+def member(name, **changes):
+    return {"node": name[0] * 16, "name": name, "address": "127.0.0.2:7399", "version": "0.1.0", "state": "alive",
+            "since_ms": 1_700_000_000_000, "round_trip_us": 150, "root": ROOT_HASH, "equal": 1, "self": 0, "reachable": 1,
+            "protocol_min": 4, "protocol_max": 4, "generation": 7, "incarnation": 0, "tags": {}} | changes
+
+
 SESSION = {"peer": "b" * 16, "peer_name": "beta", "outcome": "repaired", "error": "", "initiated": 1,
            "duration_ms": 12, "ended_ms": 1, "messages": 6, "comparison_bytes": 5300, "row_bytes": 9000,
            "rows_sent": 7, "rows_received": 8, "rows_changed": 8}
@@ -168,8 +174,9 @@ class CliTest(unittest.TestCase):
         self.daemon.answers["KNIT LAG"] = [lag("alpha", "beta", -1, -1)]
         self.assertEqual(self.knit("lag")[0], 1)
 
-    def on_terminal(self, *arguments, until, then=signal.SIGINT):
-        """What the command writes to a terminal until `until` is there and it got a signal; and its exit code."""
+    def on_terminal(self, *arguments, until, type_in=None):
+        """What the command writes to a terminal; and its exit code. When `until` is there somebody types, or Ctrl-C."""
+        waiting = True
         main, terminal = pty.openpty()
         process = subprocess.Popen(self.command(*arguments), stdin=terminal, stdout=terminal, stderr=terminal)
         os.close(terminal)
@@ -183,9 +190,12 @@ class CliTest(unittest.TestCase):
             if not data:
                 break
             out += data
-            if then and until.encode() in out:
-                process.send_signal(then)
-                then = None
+            if waiting and until.encode() in out:
+                waiting = False
+                if type_in:
+                    os.write(main, type_in)
+                else:
+                    process.send_signal(signal.SIGINT)
         os.close(main)
         return process.wait(timeout=10 * SLOWNESS), out.decode().replace("\r\n", "\n")
 
@@ -208,7 +218,7 @@ class CliTest(unittest.TestCase):
     def test_a_watch_that_loses_the_daemon_leaves_a_clean_terminal_too(self):
         answers = [[lag("alpha", "beta", 1, 35)], bytearray(b"no reply")]
         self.serve(KNIT_LAG=lambda words: answers.pop(0))
-        code, out = self.on_terminal("lag", "--watch", "--interval", "0.1", until="never", then=None)
+        code, out = self.on_terminal("lag", "--watch", "--interval", "0.1", until="never")
         self.assertEqual(code, 3)
         self.assertIn("knit: ", self.assertCleanTerminal(out))
 
@@ -268,12 +278,86 @@ class CliTest(unittest.TestCase):
         self.assertNotIn("\x1b", out)
         self.assertIn("\\x1b[2Jbeta", out)
 
-    def test_members_lists_all(self):
-        self.serve(KNIT_MEMBERS=[{"node": "a" * 16, "name": "alpha", "address": "127.0.0.1:7399", "version": "0.1.0",
-                                  "state": "self", "since_ms": 0, "round_trip_us": -1, "root": ROOT_HASH, "equal": 1}])
+    def test_members_lists_all_by_name_and_marks_this_node(self):
+        self.serve(KNIT_MEMBERS=[member("beta", self=1, round_trip_us=0), member("gamma", state="left", round_trip_us=-1),
+                                 member("alpha", tags={"zone": "eu1", "rack": "7"}, round_trip_us=1500)])
         code, out, _ = self.knit("members")
+        lines = out.splitlines()
         self.assertEqual(code, 0)
-        self.assertRegex(out.splitlines()[1], r"^alpha +a{16} +127\.0\.0\.1:7399 +self")
+        self.assertRegex(lines[1], r"^alpha +alive +127\.0\.0\.2:7399 +eu1 +1\.5 ms +\S+ d +0\.1\.0 +a{16}$")
+        self.assertRegex(lines[2], r"^beta \(this node\) +alive +127\.0\.0\.2:7399 +- +- +")
+        self.assertRegex(lines[3], r"^gamma +left .* - +- ")
+
+    def test_members_exits_with_1_while_one_is_suspect_or_dead(self):
+        for state in ("suspect", "dead"):
+            self.serve(KNIT_MEMBERS=[member("alpha", self=1), member("beta", state=state)])
+            self.assertEqual(self.knit("members")[0], 1, state)
+            self.daemon.close()
+            os.remove(self.path)
+
+    def test_members_as_json_keeps_every_field(self):
+        expected = [member("alpha", tags={"zone": "eu1"}), member("beta")]
+        self.serve(KNIT_MEMBERS=expected)
+        self.assertEqual(json.loads(self.knit("members", "--json")[1]), expected)
+
+    def test_members_are_watched(self):
+        self.serve(KNIT_MEMBERS=[member("alpha", self=1)])
+        code, out = self.watched("members", "--watch", "--interval", "0.1", "--json", lines=2)
+        self.assertEqual(code, 130)
+        self.assertEqual(json.loads(out[1])[0]["name"], "alpha")
+
+    def test_join_waits_until_somebody_is_met(self):
+        tried = ["127.0.0.5:7399"]
+        self.serve(KNIT_JOIN=lambda words: "OK" if len(words) == 3 else [tried.pop()] if tried else [])
+        code, out, _ = self.knit("join", "127.0.0.5:7399")
+        self.assertEqual(code, 0)
+        self.assertEqual(self.daemon.commands, [[b"KNIT", b"JOIN", b"127.0.0.5:7399"]] + 2 * [[b"KNIT", b"JOIN"]])
+        self.assertIn("waiting up to 10.0 s", out.splitlines()[0])
+        self.assertIn("met a node of this cluster at 127.0.0.5:7399", out.splitlines()[1])
+
+    def test_join_does_not_wait_when_told_so(self):
+        self.serve(KNIT_JOIN=lambda words: "OK" if len(words) == 3 else ["127.0.0.5:7399"])
+        self.assertEqual(self.knit("join", "127.0.0.5:7399", "--no-wait")[:2],
+                         (0, "this node tries 127.0.0.5:7399 until somebody is met there\n"))
+        self.assertEqual(json.loads(self.knit("join", "127.0.0.5:7399", "--no-wait", "--json")[1]),
+                         {"address": "127.0.0.5:7399", "met": False})
+
+    def test_join_of_a_wrong_address_is_refused(self):
+        self.serve(KNIT_JOIN=Exception("ERR expected ip:port"))
+        self.assertEqual(self.knit("join", "nowhere"), (4, "", "knit: ERR expected ip:port\n"))
+
+    def test_leave_wants_a_yes(self):
+        self.serve(KNIT_LEAVE=bytearray(b"+OK\r\n"), KNIT_HINTS=hints(hint("beta", 7), hint("gamma", 3)))
+        code, _, err = self.knit("leave")
+        self.assertEqual(code, 2)
+        self.assertIn("--yes", err)
+        code, out = self.on_terminal("leave", until="[y/N]", type_in=b"n\n")
+        self.assertEqual(code, 4)
+        self.assertIn("3 writes of this node are on no other node yet", out)
+        self.assertIn("nothing was done", out)
+        self.assertNotIn([b"KNIT", b"LEAVE"], self.daemon.commands)
+        code, out = self.on_terminal("leave", until="[y/N]", type_in=b"y\n")
+        self.assertEqual(code, 0)
+        self.assertIn("this node has left", out)
+
+    def test_leave_waits_until_the_daemon_is_gone(self):
+        self.serve(KNIT_LEAVE=bytearray(b"+OK\r\n"))
+        self.assertEqual(self.knit("leave", "--yes")[:2], (0, "this node has left; its daemon has stopped\n"))
+        self.assertEqual(self.daemon.commands, [[b"KNIT", b"LEAVE"]])
+
+    def test_forget_tells_the_daemons_refusal(self):
+        self.serve(KNIT_FORGET=Exception("ERR beta is alive; only who is dead or has left can be forgotten"))
+        code, _, err = self.knit("forget", "beta")
+        self.assertEqual(code, 4)
+        self.assertIn("beta is alive", err)
+        self.daemon.answers["KNIT FORGET"] = "OK"
+        self.assertEqual(self.knit("forget", "beta")[:2], (0, "beta is forgotten; all nodes hear of it\n"))
+
+    def test_tags_are_shown_and_set(self):
+        self.serve(KNIT_TAGS=lambda words: "OK" if len(words) > 2 else {"rack": "7", "zone": "eu1"})
+        self.assertEqual(self.knit("tags")[:2], (0, "rack=7\nzone=eu1\n"))
+        self.assertEqual(json.loads(self.knit("tags", "rack=7", "old=", "--json")[1]), {"rack": "7", "zone": "eu1"})
+        self.assertIn([b"KNIT", b"TAGS", b"rack=7", b"old="], self.daemon.commands)
 
     def diff_answer(self, found):
         version = {"state": "value", "stamp_ms": 1_700_000_000_123, "stamp_counter": 0, "value_bytes": 12, "dots": "a:1"}
@@ -330,9 +414,7 @@ class CliTest(unittest.TestCase):
                                     "nothing was changed")
 
     def test_a_dry_run_with_all_asks_each_reachable_peer(self):
-        members = [{"node": letter * 16, "name": letter, "address": "", "version": "", "state": state, "since_ms": 0,
-                    "round_trip_us": -1, "root": ROOT_HASH, "equal": 1}
-                   for letter, state in (("a", "self"), ("b", "reachable"), ("c", "unreachable"), ("d", "reachable"))]
+        members = [member("a", self=1), member("b"), member("c", reachable=0), member("d")]
         answers = {"b": self.forecast("beta", 1), "d": Exception("ERR no session with delta could be had in time")}
         self.serve(KNIT_MEMBERS=members, KNIT_DIFF=lambda words: answers[words[2].decode()[0]])
         code, out, _ = self.knit("repair", "--dry-run", "--all", "--json")
@@ -490,6 +572,18 @@ class CliTest(unittest.TestCase):
     def test_a_wrong_command_line_exits_with_2(self):
         for arguments in (["nonsense"], ["diff"], ["status", "--nonsense"], ["set", "k", "v", "--ttl", "-1"]):
             self.assertEqual(self.knit(*arguments)[0], 2, arguments)
+
+    def test_a_cluster_key_made_by_root_belongs_to_its_directorys_owner(self):
+        if os.geteuid() != 0:
+            self.skipTest("root alone gives files away")
+        directory = os.path.join(self.directory, "data")
+        os.mkdir(directory)
+        os.chown(directory, 1234, 2345)
+        path = os.path.join(directory, "cluster.key")
+        self.assertEqual(self.knit("cluster", "new", "demo", "--out", path)[0], 0)
+        key = os.stat(path)
+        self.assertEqual((key.st_uid, key.st_gid, key.st_mode & 0o777), (1234, 2345, 0o600))
+        self.assertEqual(os.listdir(directory), ["cluster.key"])
 
     def test_a_cluster_key_is_never_overwritten(self):
         path = os.path.join(self.directory, "cluster.key")

@@ -47,8 +47,11 @@ MetricsSource full_source() {
   source.scrub = {.on = true, .progress = 0.5, .last = ScrubReport{.ended = {9000}, .rows = 10}};
   source.clients.by_command = {{.name = "get", .calls = 3, .failed = 1, .rejected = 0, .seconds = 0.5}};
   source.clients.errors = {{"ERR", 1}};
+  source.gossip.members = {{MemberState::alive, 2}, {MemberState::dead, 1}};
   return source;
 }
+
+GossipCounts no_gossip() { return {}; }
 
 std::string text_of(const MetricsSource& source) { return metrics_text(metric_families(source)); }
 
@@ -217,7 +220,7 @@ TEST_CASE("what clients do is observed") {
   talk("GET other");
   talk("INCR key");
   talk("GET");
-  const MetricsSource source = observe(door.server, door.now);
+  const MetricsSource source = observe(door.server, {}, door.now);
   CHECK(source.node.keys == 1);
   CHECK(source.clients.connected == 1);
   CHECK(source.clients.commands == 4);
@@ -237,10 +240,34 @@ TEST_CASE("what clients do is observed") {
   CHECK(source.process.cpu_seconds > 0);
 }
 
+TEST_CASE("members are counted by state, and this node is one of them") {
+  test::Door door;
+  door.start_membership();
+  const std::string text = text_of(observe(door.server, {}, door.now));
+  CHECK(says(text, "knit_members{state=\"alive\"} 1"));
+  CHECK(says(text, "knit_members{state=\"dead\"} 0"));
+  CHECK(says(text, "knit_gossip_health_score 0"));
+}
+
+TEST_CASE("what the socket of gossip has counted is told, what was dropped by its reason") {
+  test::Door door;
+  GossipCounts counts;
+  counts.packets_sent = 3;
+  counts.bytes_received = 500;
+  counts.sealing.challenged = 4;
+  counts.sealing.dropped[static_cast<std::size_t>(DropReason::replayed)] = 2;
+  const std::string text = text_of(observe(door.server, counts, door.now));
+  CHECK(says(text, "knit_gossip_packets_total{direction=\"sent\"} 3"));
+  CHECK(says(text, "knit_gossip_bytes_total{direction=\"received\"} 500"));
+  CHECK(says(text, "knit_gossip_challenges_total{direction=\"sent\"} 4"));
+  CHECK(says(text, "knit_gossip_dropped_total{reason=\"replayed\"} 2"));
+  CHECK(says(text, "knit_gossip_dropped_total{reason=\"forged\"} 0"));
+}
+
 TEST_CASE("metrics are collected once for all who ask in one moment") {
   test::Door door;
   test::Talk talk(door);
-  Site site(door.server, [&] { return door.now; }, [] { return std::string(); });
+  Site site(door.server, [&] { return door.now; }, [] { return std::string(); }, no_gossip);
   const std::string before = site.answer("/metrics").body;
   talk("SET key value");
   CHECK(site.answer("/metrics").body == before);
@@ -251,7 +278,7 @@ TEST_CASE("metrics are collected once for all who ask in one moment") {
 TEST_CASE("health is 503 and the reason while this node does not serve all") {
   test::Door door;
   std::string trouble;
-  Site site(door.server, [&] { return door.now; }, [&] { return trouble; });
+  Site site(door.server, [&] { return door.now; }, [&] { return trouble; }, no_gossip);
   CHECK(site.answer("/health").status == HttpStatus::ok);
   trouble = "the disk is full";
   CHECK(site.answer("/health").status == HttpStatus::unavailable);

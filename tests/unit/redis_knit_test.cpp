@@ -69,6 +69,23 @@ std::string hints_text(const NodeStatus& status) {
   return plain(out);
 }
 
+MemberStatus member(std::uint64_t node, std::string name, MemberState state) {
+  MemberStatus status;
+  status.node = {node};
+  status.profile = {std::move(name), *parse_endpoint("127.0.0.9:7399"), 4, 5, "1.2.3", {}};
+  status.state = state;
+  status.since = {5000};
+  status.generation = {8};
+  status.incarnation = {9};
+  return status;
+}
+
+std::string members_text(const std::vector<MemberStatus>& members, const NodeStatus& status) {
+  std::string out;
+  write_members(Reply(out, 2), members, status);
+  return plain(out);
+}
+
 // Two replicas of one row.
 struct Sides {
   RegisterRow mine;
@@ -301,4 +318,97 @@ TEST_CASE("KNIT REPAIR DRYRUN is asked of one peer, as KNIT DIFF is") {
   CHECK(talk("KNIT REPAIR nobody DRYRUN LIMIT x") == "-ERR value is not an integer or out of range\r\n");
   CHECK(talk("KNIT REPAIR ALL DRYRUN") == "-ERR syntax error\r\n");
   CHECK(talk("KNIT REPAIR nobody NOW") == "-ERR syntax error\r\n");
+}
+
+TEST_CASE(
+    "KNIT MEMBERS tells of each member who it is, what it is taken for, and what is known of its data") {
+  PeerStatus known = peer(2, "beta");
+  known.equal = true;
+  known.root = {0, 5};
+  MemberStatus beta = member(2, "beta", MemberState::alive);
+  beta.round_trip = 3ms;
+  beta.profile.tags = {{"rack", "7"}, {"zone", "eu1"}};
+  CHECK(members_text({beta}, alpha_with({known})) ==
+        "node 0000000000000002 name beta address 127.0.0.9:7399 version 1.2.3 state alive since_ms 5000 "
+        "round_trip_us 3000 root 00000000000000000000000000000005 equal 1 self 0 reachable 1 protocol_min 4 "
+        "protocol_max 5 generation 8 incarnation 9 tags rack 7 zone eu1 ");
+}
+
+TEST_CASE("a member that was never met is a member, and nothing is known of its data") {
+  const std::string text =
+      members_text({member(3, "gamma", MemberState::dead)}, alpha_with({peer(2, "beta")}));
+  CHECK(contains(text, "name gamma "));
+  CHECK(contains(text,
+                 "state dead since_ms 5000 round_trip_us -1 root 00000000000000000000000000000000 "
+                 "equal 0 self 0 reachable 0 "));
+}
+
+TEST_CASE("KNIT MEMBERS of a node that is alone shows itself") {
+  Door door;
+  door.start_membership({{"zone", "eu1"}});
+  Talk talk(door);
+  const std::string text = plain(talk("KNIT MEMBERS"));
+  CHECK(contains(text, "name alpha address 127.0.0.1:7399 version 1.2.3 state alive "));
+  CHECK(contains(text, "round_trip_us 0 "));
+  CHECK(contains(text, "self 1 reachable 1 protocol_min 4 protocol_max 5 generation 7 incarnation 0 "));
+  CHECK(text.ends_with("tags zone eu1 "));
+}
+
+TEST_CASE("KNIT TAGS sets the tags that are named, and removes one whose value is empty") {
+  Door door;
+  door.start_membership({{"zone", "eu1"}});
+  Talk talk(door);
+  CHECK(talk("KNIT TAGS rack=7 note=a=b") == "+OK\r\n");
+  CHECK(plain(talk("KNIT TAGS")) == "note a=b rack 7 zone eu1 ");
+  CHECK(talk("KNIT TAGS zone= note= missing=") == "+OK\r\n");
+  CHECK(plain(talk("KNIT TAGS")) == "rack 7 ");
+  CHECK(contains(plain(talk("KNIT MEMBERS")), "tags rack 7 "));
+}
+
+TEST_CASE("KNIT TAGS that are refused change nothing") {
+  Door door;
+  door.start_membership({{"zone", "eu1"}});
+  Talk talk(door);
+  CHECK(talk("KNIT TAGS rack") == "-ERR expected name=value, or name=\r\n");
+  CHECK(talk("KNIT TAGS rack=7 =7") == "-ERR expected name=value, or name=\r\n");
+  CHECK(talk("KNIT TAGS a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1").starts_with("-ERR at most 8 tags"));
+  CHECK(plain(talk("KNIT TAGS")) == "zone eu1 ");
+}
+
+TEST_CASE("KNIT JOIN takes an address, and lists those where nobody was met yet") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("KNIT JOIN") == "*0\r\n");
+  CHECK(talk("KNIT JOIN 127.0.0.5:7399") == "+OK\r\n");
+  CHECK(talk("KNIT JOIN 127.0.0.5:7399") == "+OK\r\n");
+  CHECK(plain(talk("KNIT JOIN")) == "127.0.0.5:7399 ");
+  CHECK(talk("KNIT JOIN beta:7399") == "-ERR expected ip:port\r\n");
+  CHECK(talk("KNIT JOIN 127.0.0.5:7399 now") == "-ERR syntax error\r\n");
+  CHECK(door.node.wanted_links().contains("127.0.0.5:7399"));
+}
+
+TEST_CASE("at most 64 addresses are tried") {
+  Door door;
+  Talk talk(door);
+  for (int port = 1; port <= 64; port++) {
+    REQUIRE(talk("KNIT JOIN 127.0.0.5:" + std::to_string(port)) == "+OK\r\n");
+  }
+  CHECK(talk("KNIT JOIN 127.0.0.5:65") == "-ERR 64 addresses are tried already; see KNIT JOIN\r\n");
+}
+
+TEST_CASE("KNIT LEAVE is answered before this node goes") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("KNIT LEAVE") == "+OK\r\n");
+  CHECK(door.server.leave_wanted);
+  CHECK_FALSE(door.stopped);
+}
+
+TEST_CASE("KNIT FORGET refuses this node, and whoever is no member") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("KNIT FORGET beta") == "-ERR this node has no membership\r\n");
+  door.start_membership();
+  CHECK(talk("KNIT FORGET beta") == "-ERR no member is called beta; see KNIT MEMBERS\r\n");
+  CHECK(talk("KNIT FORGET alpha") == "-ERR a node does not forget itself; let it leave\r\n");
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,13 +25,20 @@ struct Door {
                 },
             .stopwatch = [this] { return time += command_time; },
             .set_log_level = [this](const std::string& level) { log_level = level; },
-            .stop = [this] { stopped = true; }};
+            .stop = [this] { stopped = true; },
+            .leave = [this] { stopped = true; }};
   }
   void take(const Output& output) {
     const auto* done = std::get_if<JobDone>(&output);
     if (done == nullptr) return;
     const auto job = server.jobs.find(done->job);
     if (job != server.jobs.end()) server.sessions.at(job->second)->on_job_done(*done);
+  }
+  void start_membership(std::map<std::string, std::string> tags = {}) {
+    MembershipOptions options;
+    options.generation = {7};
+    options.profile = {"alpha", *parse_endpoint("127.0.0.1:7399"), 4, 5, "1.2.3", std::move(tags)};
+    node.start_membership(options, now);
   }
   // Until the node has nothing left to do.
   void work() {
