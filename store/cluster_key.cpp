@@ -66,20 +66,6 @@ std::string key_hex(const HashKey& key) {
   return to_hex({reinterpret_cast<const char*>(key.data()), key.size()});
 }
 
-std::string encode(const ClusterIdentity& cluster) {
-  std::string out =
-      "# The key of a knit cluster. Whoever has it can join: copy it to each host over a safe way.\n";
-  const auto put = [&](std::string_view field, const std::string& value) {
-    out.append(field).append(" = ").append(value).append("\n");
-  };
-  put("format", std::string(format));
-  put("name", cluster.name);
-  put("id", to_hex(cluster.id));
-  put("position_key", key_hex(cluster.hash_keys.position));
-  put("digest_key", key_hex(cluster.hash_keys.digest));
-  return out;
-}
-
 Result<void> write_all(int descriptor, std::string_view bytes, const std::string& path) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
@@ -173,7 +159,7 @@ Result<void> parse_line(std::string_view text, std::size_t line, const std::stri
   return {};
 }
 
-Result<Fields> parse(std::string_view bytes, const std::string& path) {
+Result<Fields> parse_fields(std::string_view bytes, const std::string& path) {
   Fields out;
   for (std::size_t line = 1; !bytes.empty(); ++line) {
     const std::size_t end = std::min(bytes.find('\n'), bytes.size());
@@ -210,6 +196,20 @@ ClusterIdentity new_cluster(std::string name) {
   return {std::move(name), random_bytes(16), {to_key(random_bytes(16)), to_key(random_bytes(16))}};
 }
 
+std::string cluster_key_text(const ClusterIdentity& cluster) {
+  std::string out =
+      "# The key of a knit cluster. Whoever has it can join: copy it to each host over a safe way.\n";
+  const auto put = [&](std::string_view field, const std::string& value) {
+    out.append(field).append(" = ").append(value).append("\n");
+  };
+  put("format", std::string(format));
+  put("name", cluster.name);
+  put("id", to_hex(cluster.id));
+  put("position_key", key_hex(cluster.hash_keys.position));
+  put("digest_key", key_hex(cluster.hash_keys.digest));
+  return out;
+}
+
 Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& cluster) {
   if (!is_cluster_name(cluster.name)) {
     return fail(ErrorCode::refused, "a cluster's name has 1 to 64 letters, digits, '.', '_' or '-'");
@@ -219,16 +219,14 @@ Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& c
     return fail(ErrorCode::refused, path + ": exists already; a cluster key is never overwritten");
   }
   if (file.get() < 0) return system_error(path, "open");
-  Result<void> written = write_all(file.get(), encode(cluster), path);
+  Result<void> written = write_all(file.get(), cluster_key_text(cluster), path);
   if (written) written = sync_directory_of(path);
   if (!written) ::unlink(path.c_str());
   return written;
 }
 
-Result<ClusterIdentity> read_cluster_key(const std::string& path) {
-  const auto bytes = read_all(path);
-  if (!bytes) return tl::unexpected(bytes.error());
-  auto parsed = parse(*bytes, path);
+Result<ClusterIdentity> parse_cluster_key(std::string_view text, const std::string& path) {
+  auto parsed = parse_fields(text, path);
   if (!parsed) return tl::unexpected(parsed.error());
   Fields& values = *parsed;
   if (!is_cluster_name(values["name"].value)) {
@@ -243,6 +241,12 @@ Result<ClusterIdentity> read_cluster_key(const std::string& path) {
       values["name"].value,
       *sixteen_bytes(values["id"]),
       {to_key(*sixteen_bytes(values["position_key"])), to_key(*sixteen_bytes(values["digest_key"]))}};
+}
+
+Result<ClusterIdentity> read_cluster_key(const std::string& path) {
+  const auto text = read_all(path);
+  if (!text) return tl::unexpected(text.error());
+  return parse_cluster_key(*text, path);
 }
 
 }  // namespace knit

@@ -25,12 +25,18 @@ bool is_cluster_name(std::string_view name);
 // A cluster with a fresh id and fresh keys. Requires: is_cluster_name(name).
 ClusterIdentity new_cluster(std::string name);
 
+// What its file says. Requires: is_cluster_name(cluster.name).
+std::string cluster_key_text(const ClusterIdentity& cluster);
+
+// The cluster of such a text, which is called `path` in errors. wrong_format: written by a newer knit;
+// bad_input: a field is unknown, missing, doubled or malformed, with the line.
+Result<ClusterIdentity> parse_cluster_key(std::string_view text, const std::string& path);
+
 // Creates `path`, readable by its owner alone, and syncs it. refused: it exists already, or the name
 // is not a cluster name. io: the message names the path; nothing is left behind.
 Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& cluster);
 
-// not_found; io; refused: others may read the file; wrong_format: written by a newer knit;
-// bad_input: a field is unknown, missing, doubled or malformed, with the file and the line.
+// not_found; io; refused: others may read the file; else as parse_cluster_key().
 //
 // A file that others may read is refused, but for one form: a file of root's that our group may only
 // read, while we are not root ourselves. That is how systemd shows a credential to a service.
