@@ -67,7 +67,8 @@ std::uint64_t Clock::lacks(const Clock& other) const {
   std::uint64_t sum = 0;
   for (const auto& [actor, theirs] : other.entries_) {
     const auto mine = entries_.find(actor);
-    sum += lacking(mine == entries_.end() ? Entry{} : mine->second, theirs);
+    const std::uint64_t more = lacking(mine == entries_.end() ? Entry{} : mine->second, theirs);
+    sum += std::min(more, std::numeric_limits<std::uint64_t>::max() - sum);
   }
   return sum;
 }

@@ -35,9 +35,10 @@ class Clock {
   bool covers(Dot dot) const;
   bool covers(const Clock& other) const;
   bool covers(const Clock& other, ActorId actor) const;  // As above, of the dots of `actor` alone.
-  std::uint64_t lacks(const Clock& other) const;         // How many dots of `other` are not covered here.
-  std::uint64_t base(ActorId actor) const;               // All of 1..base are covered.
-  std::uint64_t highest(ActorId actor) const;            // The greatest sequence covered, gaps or not.
+  // How many dots of `other` are not covered here. Saturates: a peer's clock may cover any number.
+  std::uint64_t lacks(const Clock& other) const;
+  std::uint64_t base(ActorId actor) const;     // All of 1..base are covered.
+  std::uint64_t highest(ActorId actor) const;  // The greatest sequence covered, gaps or not.
   bool empty() const { return entries_.empty(); }
   const std::map<ActorId, Entry>& entries() const { return entries_; }
 

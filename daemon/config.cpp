@@ -236,10 +236,7 @@ std::optional<std::string> credential(const std::string& name) {
   return path;
 }
 
-}  // namespace
-
-tl::expected<Config, ConfigErrors> parse_config(std::string_view text, const std::string& path) {
-  Report report(path);
+Config read_config(std::string_view text, Report& report) {
   Config config;
   const auto keys = config_key_table(config);
   try {
@@ -252,9 +249,20 @@ tl::expected<Config, ConfigErrors> parse_config(std::string_view text, const std
     check_peers(config, report);
     check_clients(config, report);
   }
-  if (report.empty()) read_password_file(config, report);
+  return config;
+}
+
+tl::expected<Config, ConfigErrors> outcome(Config config, Report& report) {
   if (!report.empty()) return tl::unexpected(report.take());
   return config;
+}
+
+}  // namespace
+
+tl::expected<Config, ConfigErrors> parse_config(std::string_view text, const std::string& path) {
+  Report report(path);
+  Config config = read_config(text, report);
+  return outcome(std::move(config), report);
 }
 
 tl::expected<Config, ConfigErrors> load_config(const std::string& path) {
@@ -266,7 +274,10 @@ tl::expected<Config, ConfigErrors> load_config(const std::string& path) {
   if (file.bad()) return tl::unexpected(Errors{path + ": cannot be read"});
   text.resize(static_cast<std::size_t>(file.gcount()));
   if (text.size() > file_bytes_max) return tl::unexpected(Errors{path + ": is longer than 1 MiB"});
-  return parse_config(text, path);
+  Report report(path);
+  Config config = read_config(text, report);
+  if (report.empty()) read_password_file(config, report);
+  return outcome(std::move(config), report);
 }
 
 std::vector<std::string> config_keys() {

@@ -33,7 +33,7 @@ struct Config {
     std::uint16_t port = 6399;
     std::string unix_socket = "/run/knit/knit.sock";
     unsigned unix_socket_mode = 0770;
-    std::string password;  // After loading: also what password_file held.
+    std::string password;  // After load_config(): also what password_file held.
     std::string password_file;
     bool protected_mode = true;
     std::size_t clients_max = 10'000;
@@ -106,7 +106,7 @@ struct Config {
 using ConfigErrors = std::vector<std::string>;
 
 tl::expected<Config, ConfigErrors> load_config(const std::string& path);
-// As load_config(), of a text that is called `path` in errors. Reads client.password_file.
+// Of a text that is called `path` in errors. Pure: does not look for client.password_file.
 tl::expected<Config, ConfigErrors> parse_config(std::string_view text, const std::string& path);
 
 // "section.key" of every key that can be set.

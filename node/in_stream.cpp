@@ -29,10 +29,7 @@ Result<void> InStream::receive(const StreamBatch& batch) {
   incoming->epoch = batch.epoch;
   incoming->number = batch.number;
   incoming->bytes = batch.payload;
-  auto payload = decode_stream_payload(incoming->bytes);
-  if (!payload) return tl::unexpected(payload.error());
-  incoming->payload = std::move(*payload);
-  waiting_bytes_ += incoming->bytes.size();
+  waiting_bytes_ += incoming->waiting_bytes();
   waiting_.push_back(std::move(incoming));
   return {};
 }
@@ -51,7 +48,7 @@ Result<std::optional<InStream::Done>> InStream::step(Store& store, std::size_t& 
   Done done{batch.epoch, batch.number, false, "it is not the next one", batch.bytes.size()};
   if (expects(batch)) {
     const Result<void> taken = take(store, batch, items, now, counts);
-    if (taken && batch.next < batch.payload.items.size()) return std::nullopt;
+    if (taken && batch.next < batch.payload->items.size()) return std::nullopt;
     if (!taken && taken.error().code == ErrorCode::bad_input) return tl::unexpected(taken.error());
     done.accepted = taken.has_value();
     done.why_not = taken ? "" : taken.error().message;
@@ -62,13 +59,18 @@ Result<std::optional<InStream::Done>> InStream::step(Store& store, std::size_t& 
   } else {
     refused_epoch_ = std::max(refused_epoch_, batch.epoch);
   }
-  waiting_bytes_ -= batch.bytes.size();
+  waiting_bytes_ -= batch.waiting_bytes();
   waiting_.pop_front();
   return done;
 }
 
 Result<void> InStream::take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts) {
-  const StreamPayload& payload = batch.payload;
+  if (!batch.payload) {
+    auto decoded = decode_stream_payload(batch.bytes);
+    if (!decoded) return tl::unexpected(decoded.error());
+    batch.payload = std::move(*decoded);
+  }
+  const StreamPayload& payload = *batch.payload;
   if (payload.clear && batch.next == 0) {
     if (auto merged = store.merge_clear(*payload.clear, now); !merged) return merged;
   }

@@ -19,7 +19,7 @@ namespace knit {
 // One thread. Batches are taken in order; when one cannot be, nothing more of its epoch is.
 class InStream {
  public:
-  // bad_input: it cannot be understood, or the peer sends more than it has credit for.
+  // bad_input: the peer sends more than it has credit for.
   Result<void> receive(const StreamBatch& batch);
   bool busy() const { return !waiting_.empty(); }
   void clear();  // The link is gone.
@@ -37,7 +37,7 @@ class InStream {
     std::uint64_t changed{};
   };
   // Takes up to `items`, and lowers it by what was taken. Empty: the first batch is not through yet.
-  // bad_input: it holds what no peer may send. Requires: busy().
+  // bad_input: it cannot be understood, or holds what no peer may send. Requires: busy().
   Result<std::optional<Done>> step(Store& store, std::size_t& items, WallTime now, Counts& counts);
 
  private:
@@ -45,10 +45,13 @@ class InStream {
     std::uint64_t epoch{};
     std::uint64_t number{};
     std::string bytes;
-    StreamPayload payload;  // Views into `bytes`.
-    std::size_t next = 0;   // The first item that was not taken.
+    // Views into `bytes`. Of the first batch alone: taken apart, one may be many thousand times as long.
+    std::optional<StreamPayload> payload;
+    std::size_t next = 0;  // The first item that was not taken.
+
+    std::size_t waiting_bytes() const { return sizeof *this + bytes.size(); }
   };
-  Result<void> take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts);
+  static Result<void> take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts);
   bool expects(const Incoming& batch) const;
 
   std::deque<std::unique_ptr<Incoming>> waiting_;

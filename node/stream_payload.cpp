@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint8_t flag_compressed = 1;
 constexpr std::uint8_t flag_clear = 2;
 constexpr int compression_level = 1;
-constexpr std::size_t item_bytes_min = 3;
+constexpr std::size_t row_key_bytes_min = 8 + 2 + 1;
+constexpr std::size_t item_bytes_min = 1 + 1 + row_key_bytes_min + 1;
 
 Result<StreamPayload> broken() {
   return fail(ErrorCode::bad_input, "a stream batch that cannot be understood");
@@ -56,11 +57,12 @@ void write_clock(ByteWriter& out, const Clock& clock) {
 void read_part(ByteReader& in, StreamPayload& payload) {
   const ActorId actor{in.u64()};
   std::uint64_t sequence = 0;
-  for (std::size_t left = in.count(item_bytes_min, in.left()); left > 0 && in.ok(); --left) {
+  for (std::size_t left = in.count(item_bytes_min, stream_items_max - payload.items.size());
+       left > 0 && in.ok(); --left) {
     const std::uint64_t distance = in.varint();
     const std::string_view row_key = in.bytes();
     const std::string_view body = in.bytes();
-    if (distance == 0 || sequence + distance < sequence || row_key.empty()) in.fail();
+    if (distance == 0 || sequence + distance < sequence || row_key.size() < row_key_bytes_min) in.fail();
     sequence += distance;
     payload.items.push_back({{actor, sequence}, row_key, body});
   }

@@ -23,6 +23,7 @@
 namespace knit {
 
 constexpr std::size_t stream_compressed_contents_max = 1 << 20;  // Larger ones are sent as they are.
+constexpr std::size_t stream_items_max = 1 << 16;                // Of one batch.
 
 class StreamPayloadWriter {
  public:
@@ -74,7 +75,7 @@ struct StreamPayload {
   std::vector<Item> items;
 };
 
-// bad_input on anything that is not just that.
+// bad_input on anything that is not just that, or is beyond a limit.
 Result<StreamPayload> decode_stream_payload(std::string_view payload);
 
 }  // namespace knit

@@ -38,19 +38,6 @@ std::string key_hex(const HashKey& key) {
   return to_hex({reinterpret_cast<const char*>(key.data()), key.size()});
 }
 
-std::string encode(const ClusterIdentity& cluster) {
-  std::string out = "# The key of a knit cluster. Keep it secret; other hosts are told it when they join.\n";
-  const auto put = [&](std::string_view field, const std::string& value) {
-    out.append(field).append(" = ").append(value).append("\n");
-  };
-  put("format", "1");
-  put("name", cluster.name);
-  put("id", to_hex(cluster.id));
-  put("position_key", key_hex(cluster.hash_keys.position));
-  put("digest_key", key_hex(cluster.hash_keys.digest));
-  return out;
-}
-
 Result<Fields> parse(std::string_view text, const std::string& path) {
   const auto parsed = parse_fields(text, path);
   if (!parsed) return tl::unexpected(parsed.error());
@@ -92,17 +79,28 @@ ClusterIdentity new_cluster(std::string name) {
   return {std::move(name), random_bytes(16), {to_key(random_bytes(16)), to_key(random_bytes(16))}};
 }
 
+std::string cluster_key_text(const ClusterIdentity& cluster) {
+  std::string out = "# The key of a knit cluster. Keep it secret; other hosts are told it when they join.\n";
+  const auto put = [&](std::string_view field, const std::string& value) {
+    out.append(field).append(" = ").append(value).append("\n");
+  };
+  put("format", "1");
+  put("name", cluster.name);
+  put("id", to_hex(cluster.id));
+  put("position_key", key_hex(cluster.hash_keys.position));
+  put("digest_key", key_hex(cluster.hash_keys.digest));
+  return out;
+}
+
 Result<void> write_cluster_key(const std::string& path, const ClusterIdentity& cluster) {
   if (!is_cluster_name(cluster.name)) {
     return fail(ErrorCode::refused, "a cluster's name has 1 to 64 letters, digits, '.', '_' or '-'");
   }
-  return create_secret_file(path, encode(cluster), what);
+  return create_secret_file(path, cluster_key_text(cluster), what);
 }
 
-Result<ClusterIdentity> read_cluster_key(const std::string& path) {
-  const auto bytes = read_secret_file(path, file_bytes_max, what);
-  if (!bytes) return tl::unexpected(bytes.error());
-  auto parsed = parse(*bytes, path);
+Result<ClusterIdentity> parse_cluster_key(std::string_view text, const std::string& path) {
+  auto parsed = parse(text, path);
   if (!parsed) return tl::unexpected(parsed.error());
   Fields& values = *parsed;
   if (!is_cluster_name(values["name"].value)) {
@@ -117,6 +115,12 @@ Result<ClusterIdentity> read_cluster_key(const std::string& path) {
       std::string(values["name"].value),
       *sixteen_bytes(values["id"]),
       {to_key(*sixteen_bytes(values["position_key"])), to_key(*sixteen_bytes(values["digest_key"]))}};
+}
+
+Result<ClusterIdentity> read_cluster_key(const std::string& path) {
+  const auto text = read_secret_file(path, file_bytes_max, what);
+  if (!text) return tl::unexpected(text.error());
+  return parse_cluster_key(*text, path);
 }
 
 }  // namespace knit

@@ -40,11 +40,11 @@ std::string_view body_in_record(std::string_view record) {
 Result<RowRecord> decode_record(std::string_view row_key, std::string_view record) {
   ByteReader in(record);
   const std::uint64_t sum = in.u64();
+  const Uint128 digest = in.u128();
+  const std::uint64_t until = in.u64();
   if (!in.ok() || sum != record_checksum(row_key, record.substr(sizeof(sum)))) {
     return fail(ErrorCode::corrupt, "a stored row is damaged; a peer's copy will replace it");
   }
-  const Uint128 digest = in.u128();
-  const std::uint64_t until = in.u64();
   return RowRecord{digest, until, in.raw(in.left())};
 }
 

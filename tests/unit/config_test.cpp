@@ -1,15 +1,14 @@
 #include "daemon/config.h"
 
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
 #include <set>
 #include <sstream>
+
+#include "unit/temporary_directory.h"
 
 using namespace knit;
 using namespace std::chrono_literals;
@@ -201,16 +200,19 @@ TEST_CASE("a path of a UNIX socket that the system cannot hold is refused") {
 }
 
 TEST_CASE("the password may come from a file, but not from two places") {
-  std::string pattern = (std::filesystem::temp_directory_path() / "knit-password-XXXXXX").string();
-  const int file = ::mkstemp(pattern.data());
-  REQUIRE(file >= 0);
-  ::close(file);
-  std::ofstream(pattern) << "s3cret\nrest\n";
-  const std::string line = "[client]\npassword_file = \"" + pattern + "\"\n";
-  CHECK(good(line).client.password == "s3cret");
+  const TemporaryDirectory directory;
+  const std::string line = "[client]\npassword_file = \"" + directory.file("password") + "\"\n";
+  const std::string path = directory.file("knit.toml");
+  directory.write("knit.toml", line);
+  directory.write("password", "s3cret\nrest\n");
+  const auto config = load_config(path);
+  REQUIRE(config);
+  CHECK(config->client.password == "s3cret");
   CHECK(only_error(line + "password = \"x\"\n").find("knit.toml:2: client.password_file: ") == 0);
-  std::filesystem::remove(pattern);
-  CHECK(only_error(line).find("knit.toml:2: client.password_file: ") == 0);
+  std::filesystem::remove(directory.file("password"));
+  const auto without = load_config(path);
+  REQUIRE_FALSE(without);
+  CHECK(without.error().front().find(path + ":2: client.password_file: ") == 0);
 }
 
 TEST_CASE("a config that cannot be read is one clear error") {

@@ -345,6 +345,13 @@ TEST_CASE("sequences at the maximum neither wrap nor break a clock") {
   CHECK(decoded<Clock>(encoded(clock)) == clock);
 }
 
+TEST_CASE("what a clock lacks does not wrap") {
+  Clock theirs;
+  theirs.add({1}, {1, std::uint64_t{1} << 63});
+  theirs.add({2}, {1, std::uint64_t{1} << 63});
+  CHECK(Clock{}.lacks(theirs) == ~std::uint64_t{0});
+}
+
 TEST_CASE("stamps of one clock rise, also when time stands still or goes back") {
   HybridClock clock(1000ms);
   Stamp last;

@@ -195,7 +195,33 @@ TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
   CHECK_FALSE(accepts(2, 2));
   CHECK(accepts(3, 1));
   CHECK_FALSE(accepts(2, 1));
-  CHECK(in.receive({4, 1, "noise"}).error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("a batch that waits is as long as it was sent: it is taken apart when its turn comes") {
+  Host reader(2);
+  InStream in;
+  InStream::Counts counts;
+  REQUIRE(in.receive({1, 1, "noise"}));
+  std::size_t items = 100;
+  CHECK(in.step(*reader.store, items, test::now, counts).error().code == ErrorCode::bad_input);
+}
+
+TEST_CASE("no more batches wait than credit allows, be they empty") {
+  InStream in;
+  std::uint64_t number = 1;
+  while (number < 1'000'000 && in.receive({1, number, ""})) ++number;
+  CHECK(number < 200'000);
+}
+
+TEST_CASE("a batch of more items than the limit is refused") {
+  const auto batch_of = [](std::size_t items) {
+    StreamPayloadWriter out;
+    out.begin_part({1});
+    for (std::size_t i = 1; i <= items; ++i) out.add(i, std::string(11, 'k'), {});
+    return out.finish(true);
+  };
+  CHECK(decode_stream_payload(batch_of(stream_items_max))->items.size() == stream_items_max);
+  CHECK(decode_stream_payload(batch_of(stream_items_max + 1)).error().code == ErrorCode::bad_input);
 }
 
 TEST_CASE("a relay passes on what it got, as the writer would have") {
