@@ -10,8 +10,8 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "base/arena.h"
 #include "base/check.h"
-#include "base/huge_memory.h"
 #include "daemon/lobby.h"
 #include "daemon/log.h"
 #include "daemon/service_manager.h"
@@ -510,7 +510,7 @@ void Daemon::give_back_memory() {
   memory_is_due_ = false;
   if (store_->committing()) return;
   if (auto given = disk_->give_back_memory(); !given) end_broken(given.error());
-  release_huge_memory();
+  release_arena_memory();
   ::malloc_trim(0);
 }
 

@@ -41,13 +41,13 @@ void FoundRows::give_back_memory() {
   added_ = added_since_growth_ = 0;
 }
 
-// Fresh memory is zero, and takes none until it is written.
+// Fresh memory is zero, and takes none until it is written. In small pages: clearing a huge one would hold up
+// the loop.
 void FoundRows::grow() {
   const unsigned bits = buckets_ ? bits_ + bits_step : bits_first;
   const std::size_t bytes = sizeof(Bucket) << bits;
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return;
-  ::madvise(memory, bytes, MADV_HUGEPAGE);
   buckets_ = std::unique_ptr<Bucket[], UnmapMemory>(static_cast<Bucket*>(memory), UnmapMemory{bytes});
   bits_ = bits;
   added_since_growth_ = 0;

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/arena.h"
 #include "base/check.h"
 #include "store/lmdb/batch_writer.h"
 #include "store/lmdb/ordered_walk.h"
@@ -163,6 +164,8 @@ Result<void> LmdbStore::scan(Table table, std::string_view from,
 
 Result<void> LmdbStore::write(const Batch& batch) {
   auto written = write_batch(environment_, batch);
+  // Of what grows meanwhile there may be as much again.
+  prepare_arena_memory(batch.bytes());
   if (written) bytes_reusable_ = environment_.count_bytes_reusable();
   return written;
 }

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "base/hash.h"
-#include "base/huge_memory.h"
 
 using namespace knit;
 
@@ -80,16 +79,25 @@ TEST_CASE("changes whose keys share their hash are in order too") {
   run(Changes::Layout::spread, [](std::uint64_t number) { return "k" + std::to_string(number); }, 300);
 }
 
-TEST_CASE("huge memory is aligned, and kept for the next who wants as much") {
-  release_huge_memory();
-  std::pmr::memory_resource& memory = huge_memory();
-  void* first = memory.allocate(huge_bytes + 1, 8);
-  CHECK(reinterpret_cast<std::uintptr_t>(first) % huge_bytes == 0);
-  memory.deallocate(first, huge_bytes + 1, 8);
-  void* again = memory.allocate(huge_bytes + 2, 8);  // As many whole pages.
-  CHECK(again == first);
-  memory.deallocate(again, huge_bytes + 2, 8);
-  release_huge_memory();
+TEST_CASE("many changes are in order, wherever their hashes lie") {
+  const auto check_all = [](std::uint64_t (*hash_of)(std::uint64_t)) {
+    Changes changes(Changes::Layout::spread);
+    Model model;
+    for (std::uint64_t number = 0; number < 20'000; ++number) {
+      std::string key;
+      ByteWriter(key).u64(hash_of(number));
+      key += std::to_string(number % 7);
+      changes.put(key, key);
+      model[key] = key;
+    }
+    std::mt19937_64 random(1);
+    check_same(changes, model, random);
+  };
+  check_all([](std::uint64_t number) { return siphash64(std::to_string(number), HashKey{}); });
+  check_all([](std::uint64_t number) { return number << 40; });     // In order, as from an exchange,
+  check_all([](std::uint64_t number) { return ~(number << 40); });  // or against it.
+  check_all([](std::uint64_t number) { return number; });           // All alike, as far as segments go.
+  check_all([](std::uint64_t number) { return ~(number / 100); });  // Runs, and behind the last home.
 }
 
 TEST_CASE("a value is replaced by one of any size") {
