@@ -77,7 +77,8 @@ void Swim::on_ping(const Source& from, const Ping& ping, SwimOutbox& out) {
 // Lists are compared by the one who asked: the other one's answer has shown that both can be reached.
 void Swim::on_heads(const Source& from, Heads theirs, Now now, SwimOutbox& out) {
   if (theirs.members != members_.digest()) compare_with(from, now, out);
-  if (theirs.state != state_ && members_.find(from.node) != nullptr) out.emplace_back(StateDiffers{from.node});
+  if (theirs.state != state_ && members_.find(from.node) != nullptr)
+    out.emplace_back(StateDiffers{from.node});
 }
 
 void Swim::on_ack(const Source& from, const Ack& ack, Now now, SwimOutbox& out) {
@@ -99,7 +100,7 @@ void Swim::on_ping_request(const Source& from, const PingRequest& request, Now n
   if (relays_.size() >= relays_max || request.target == self_) return;
   const std::uint32_t sequence = next_sequence_++;
   relays_[sequence] = {from.endpoint, from.node, request.sequence,
-                       now.steady + options_.probe_timeout * nack_percent / 100};
+                       now.steady + options_.probe_timeout * nack_percent / 100, request.target};
   send_with_news({request.target, request.endpoint, false}, Ping{sequence, request.target, heads()}, out);
 }
 

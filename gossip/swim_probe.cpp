@@ -1,11 +1,14 @@
 // One member after the other is asked whether it is there.
 #include <algorithm>
+#include <utility>
 
 #include "gossip/swim.h"
 
 namespace knit {
 
 const Member* Swim::next_target() {
+  const Member* doubted = members_.find(std::exchange(doubted_, NodeId{}));
+  if (doubted != nullptr && may_be_asked(*doubted)) return doubted;
   for (std::size_t tries = order_.size() + 1; tries > 0; --tries) {
     if (next_in_order_ >= order_.size()) {
       next_in_order_ = 0;
@@ -110,6 +113,7 @@ void Swim::tick_relays(Now now, SwimOutbox& out) {
       continue;
     }
     send({relay->second.node, relay->second.to, false}, encode(Nack{relay->second.sequence}), out);
+    doubted_ = relay->second.target;
     relay = relays_.erase(relay);
   }
 }
