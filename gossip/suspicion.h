@@ -13,7 +13,7 @@
 namespace knit {
 
 struct SuspicionOptions {
-  Millis shortest{2500};          // With all confirmations.
+  Millis shortest{1800};          // With all confirmations.
   unsigned longest_factor = 6;    // Without any: so many times the shortest.
   std::size_t confirmations = 3;  // Further accusers that shorten it all the way.
 };

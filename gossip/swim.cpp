@@ -2,6 +2,7 @@
 #include "gossip/swim.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 
@@ -122,8 +123,8 @@ Millis Swim::next_tick() const {
   return next;
 }
 
-// Whichever call is the first after the process was stopped, or the host slept: what was to be heard meanwhile
-// waits in the socket, so nobody is judged by the time that has passed.
+// Whichever call is the first after the process was stopped, or the host slept: what was to be heard
+// meanwhile waits in the socket, so nobody is judged by the time that has passed.
 void Swim::look_for_stall(Now now) {
   const Millis before = std::exchange(last_call_, now.steady);
   if (now.steady - before <= options_.stall) return;

@@ -235,6 +235,7 @@ class Swim {
 
   std::vector<NodeId> order_;  // Members, in this round's order; some may be gone.
   std::size_t next_in_order_ = 0;
+  NodeId doubted_;  // Did not answer us when we asked for another one: whom to probe next. 0: nobody.
   std::optional<Probe> probe_;
   Millis next_probe_{};
   std::uint32_t next_sequence_;

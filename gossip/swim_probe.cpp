@@ -6,6 +6,8 @@
 namespace knit {
 
 const Member* Swim::next_target() {
+  const Member* doubted = members_.find(std::exchange(doubted_, NodeId{}));
+  if (doubted != nullptr && may_be_asked(*doubted)) return doubted;
   for (std::size_t tries = order_.size() + 1; tries > 0; --tries) {
     if (next_in_order_ >= order_.size()) {
       next_in_order_ = 0;
@@ -111,6 +113,7 @@ void Swim::tick_relays(Now now, SwimOutbox& out) {
       continue;
     }
     send(relay->second.to, encode(Nack{relay->second.sequence}), out);
+    doubted_ = relay->second.target;
     relay = relays_.erase(relay);
   }
 }

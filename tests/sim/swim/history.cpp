@@ -44,7 +44,8 @@ class History {
     if (right && !wrong().empty()) fail(out, "after it was right: " + wrong());
     if (world_.violation()) fail(out, *world_.violation());
     for (Host host = 0; host < world_.size(); ++host) {
-      if (is_running(host) && world_.host(host).swim->counters().bad_packets > 0) fail(out, "a packet was bad");
+      if (is_running(host) && world_.host(host).swim->counters().bad_packets > 0)
+        fail(out, "a packet was bad");
     }
     out.trace_hash = world_.trace_hash();
     out.events = world_.events();

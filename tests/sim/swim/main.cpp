@@ -15,7 +15,8 @@ using namespace knit::swim_sim;
 
 constexpr const char* usage =
     "usage: swim_sim [--seeds N] [--seed S] [FILE.scenario ...]\n"
-    "Plays each file, under N seeds from S on; without files runs N random histories. The default is 1 seed from 1.\n";
+    "Plays each file, under N seeds from S on; without files runs N random histories. The default is 1 seed "
+    "from 1.\n";
 
 struct Arguments {
   std::uint64_t seeds = 1;
@@ -47,7 +48,8 @@ class Report {
     events_ += played.events;
     failures_ += played.failures.size();
     for (const std::string& failure : played.failures) {
-      std::printf("%s (%s, seed %llu)\n", failure.c_str(), name.c_str(), static_cast<unsigned long long>(seed));
+      std::printf("%s (%s, seed %llu)\n", failure.c_str(), name.c_str(),
+                  static_cast<unsigned long long>(seed));
     }
   }
   // The same once more must be the same, event by event.
@@ -59,7 +61,8 @@ class Report {
   int end() const {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start_;
     std::printf("%llu runs, %llu events in %.1f s, %llu failures\n", static_cast<unsigned long long>(runs_),
-                static_cast<unsigned long long>(events_), took.count(), static_cast<unsigned long long>(failures_));
+                static_cast<unsigned long long>(events_), took.count(),
+                static_cast<unsigned long long>(failures_));
     return failures_ == 0 ? 0 : 1;
   }
 

@@ -42,7 +42,9 @@ Network::RuleId Network::add(const Rule& rule) {
 
 bool Network::ActiveRule::concerns(Host from, Host to) const {
   if (sides.empty()) return true;
-  const auto is = [&](Host host, std::uint8_t side) { return host < sides.size() && (sides[host] & side) != 0; };
+  const auto is = [&](Host host, std::uint8_t side) {
+    return host < sides.size() && (sides[host] & side) != 0;
+  };
   return (is(from, sends) && is(to, receives)) || (both_ways && is(to, sends) && is(from, receives));
 }
 
@@ -73,7 +75,8 @@ Network::Fate Network::fate(Host from, Host to) {
 
 Micros Network::delay_of_stream(Host from, Host to) {
   Micros sum = delay();
-  for (int i = 0; i < retransmissions_max && happens(Fault::loss, from, to); ++i) sum += retransmission * (1 << i);
+  for (int i = 0; i < retransmissions_max && happens(Fault::loss, from, to); ++i)
+    sum += retransmission * (1 << i);
   return sum;
 }
 

@@ -91,9 +91,7 @@ void Player::act_on(Host host, const Action& action) {
   switch (action.verb) {
     case Verb::kill: return world_.crash(host);
     case Verb::start: return world_.start(host);
-    case Verb::restart:
-      world_.crash(host);
-      return world_.start(host);
+    case Verb::restart: world_.crash(host); return world_.start(host);
     case Verb::leave: return world_.leave(host);
     case Verb::tag: return world_.set_tag(host, action.tag, action.value);
     case Verb::move:

@@ -21,16 +21,18 @@ struct Name {
 };
 
 constexpr Name<Verb> verbs[] = {
-    {"kill", Verb::kill},       {"start", Verb::start},   {"restart", Verb::restart},     {"leave", Verb::leave},
-    {"forget", Verb::forget},   {"pause", Verb::pause},   {"slow", Verb::slow},           {"tag", Verb::tag},
-    {"move", Verb::move},       {"skew", Verb::skew},     {"loss", Verb::loss},           {"duplicate", Verb::duplicate},
-    {"reorder", Verb::reorder}, {"cut", Verb::cut},       {"heal", Verb::heal},           {"latency", Verb::latency},
+    {"kill", Verb::kill},       {"start", Verb::start},   {"restart", Verb::restart},
+    {"leave", Verb::leave},     {"forget", Verb::forget}, {"pause", Verb::pause},
+    {"slow", Verb::slow},       {"tag", Verb::tag},       {"move", Verb::move},
+    {"skew", Verb::skew},       {"loss", Verb::loss},     {"duplicate", Verb::duplicate},
+    {"reorder", Verb::reorder}, {"cut", Verb::cut},       {"heal", Verb::heal},
+    {"latency", Verb::latency},
 };
 
 constexpr Name<Fact> facts[] = {
-    {"known_alive", Fact::known_alive},         {"known_failed", Fact::known_failed},
-    {"known_left", Fact::known_left},           {"known_forgotten", Fact::known_forgotten},
-    {"known_tag", Fact::known_tag},             {"converged", Fact::converged},
+    {"known_alive", Fact::known_alive},       {"known_failed", Fact::known_failed},
+    {"known_left", Fact::known_left},         {"known_forgotten", Fact::known_forgotten},
+    {"known_tag", Fact::known_tag},           {"converged", Fact::converged},
     {"false_failures", Fact::false_failures},
 };
 
@@ -61,14 +63,15 @@ class Line {
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (error != std::errc() || std::string_view(end) != unit) {
-      fail(std::string(what) + " is a number" + (unit.empty() ? "" : " with " + std::string(unit)) + ", not '" + text +
-           "'");
+      fail(std::string(what) + " is a number" + (unit.empty() ? "" : " with " + std::string(unit)) +
+           ", not '" + text + "'");
     }
     return value;
   }
   std::size_t count(std::string_view what, std::size_t most) {
     const double value = number(what, "");
-    const bool fits = value >= 0 && value <= static_cast<double>(most) && value == static_cast<std::size_t>(value);
+    const bool fits =
+        value >= 0 && value <= static_cast<double>(most) && value == static_cast<std::size_t>(value);
     if (!fits) fail(std::string(what) + " is a whole number up to " + std::to_string(most));
     return fits ? static_cast<std::size_t>(value) : 0;
   }
@@ -82,7 +85,11 @@ class Line {
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-    const double micros = unit == "us" ? 1 : unit == "ms" ? 1e3 : unit == "s" ? 1e6 : unit == "m" ? 6e7 : 3.6e9;
+    const double micros = unit == "us"   ? 1
+                          : unit == "ms" ? 1e3
+                          : unit == "s"  ? 1e6
+                          : unit == "m"  ? 6e7
+                                         : 3.6e9;
     const bool known = unit == "us" || unit == "ms" || unit == "s" || unit == "m" || unit == "h";
     if (error != std::errc() || !known || value * micros > 1e13) {
       fail(std::string(what) + " is a number with us, ms, s, m or h, not '" + text + "'");
@@ -103,7 +110,9 @@ class Line {
     }
     return out;
   }
-  bool hosts_follow() const { return !word_.empty() && (word_[0] == '{' || (word_[0] >= '0' && word_[0] <= '9')); }
+  bool hosts_follow() const {
+    return !word_.empty() && (word_[0] == '{' || (word_[0] >= '0' && word_[0] <= '9'));
+  }
   void fail(const std::string& why) {
     if (wrong_.empty()) wrong_ = why;
   }
@@ -122,12 +131,14 @@ class Line {
     }
     const bool whole = error == std::errc() && end == range.data() + range.size();
     if (!whole || first == 0 || last < first || last > hosts_max) {
-      return fail("a set of nodes is a number or like {1-5,9}, within 1 to " + std::to_string(hosts_max) + ", not '" +
-                  text + "'");
+      return fail("a set of nodes is a number or like {1-5,9}, within 1 to " + std::to_string(hosts_max) +
+                  ", not '" + text + "'");
     }
     for (std::size_t i = first; i <= last; ++i) out.push_back(static_cast<Host>(i - 1));
   }
-  static std::pair<const char*, std::errc> as_pair(std::from_chars_result result) { return {result.ptr, result.ec}; }
+  static std::pair<const char*, std::errc> as_pair(std::from_chars_result result) {
+    return {result.ptr, result.ec};
+  }
 
   std::istringstream words_;
   std::string word_;
@@ -137,7 +148,8 @@ class Line {
 template <class T, std::size_t N>
 T one_of(const Name<T> (&names)[N], Line& line, std::string_view what) {
   const std::string word = line.word(what);
-  const auto found = std::find_if(std::begin(names), std::end(names), [&](const auto& n) { return n.text == word; });
+  const auto found =
+      std::find_if(std::begin(names), std::end(names), [&](const auto& n) { return n.text == word; });
   if (found != std::end(names)) return found->value;
   line.fail("there is no " + std::string(what) + " '" + word + "'");
   return {};
@@ -146,7 +158,8 @@ T one_of(const Name<T> (&names)[N], Line& line, std::string_view what) {
 void parse_tag(Line& line, std::string& tag, std::string& value) {
   const std::string text = line.word("a tag");
   const std::size_t equals = text.find('=');
-  if (equals == 0 || equals == std::string::npos) return line.fail("a tag is like zone=eu1, not '" + text + "'");
+  if (equals == 0 || equals == std::string::npos)
+    return line.fail("a tag is like zone=eu1, not '" + text + "'");
   tag = text.substr(0, equals);
   value = text.substr(equals + 1);
 }
@@ -180,9 +193,7 @@ void parse_operands(Line& line, Action& action) {
       action.amount = line.duration("a time") * (back ? -1 : 1);
       return;
     }
-    case Verb::tag:
-      action.hosts = line.hosts();
-      return parse_tag(line, action.tag, action.value);
+    case Verb::tag: action.hosts = line.hosts(); return parse_tag(line, action.tag, action.value);
     case Verb::loss:
     case Verb::duplicate:
     case Verb::reorder:

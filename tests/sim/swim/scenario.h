@@ -17,7 +17,22 @@ namespace knit::swim_sim {
 // `at TIME VERB ...`.
 struct Action {
   enum class Verb : std::uint8_t {
-    kill, start, restart, leave, forget, pause, slow, tag, move, skew, loss, duplicate, reorder, cut, heal, latency
+    kill,
+    start,
+    restart,
+    leave,
+    forget,
+    pause,
+    slow,
+    tag,
+    move,
+    skew,
+    loss,
+    duplicate,
+    reorder,
+    cut,
+    heal,
+    latency
   };
   int line{};
   Verb verb{};
@@ -39,7 +54,13 @@ struct Action {
 // number of the whole run that is bounded.
 struct Expectation {
   enum class Fact : std::uint8_t {
-    known_alive, known_failed, known_left, known_forgotten, known_tag, converged, false_failures
+    known_alive,
+    known_failed,
+    known_left,
+    known_forgotten,
+    known_tag,
+    converged,
+    false_failures
   };
   int line{};
   Fact fact{};

@@ -140,7 +140,8 @@ void World::redeliver(Host host, std::uint32_t number) {
 // In the socket's buffer, as long as there is room.
 void World::put_aside(Host host, std::uint32_t number) {
   Driver& driver = drivers_[host];
-  if (!deliveries_[number].link && ++driver.inbox_datagrams > options_.socket_datagrams) return void(take(number));
+  if (!deliveries_[number].link && ++driver.inbox_datagrams > options_.socket_datagrams)
+    return void(take(number));
   driver.inbox.push_back(number);
 }
 
@@ -149,8 +150,7 @@ void World::hand_over(Host host, std::uint32_t number) {
   trace(checksum(delivery.bytes));
   const Swim::Source source{hosts_[delivery.from].id, endpoint_of(delivery.from_address),
                             delivery.link.has_value()};
-  call(host,
-       [&](Swim& swim, Now now, SwimOutbox& out) { swim.on_packet(source, delivery.bytes, now, out); });
+  call(host, [&](Swim& swim, Now now, SwimOutbox& out) { swim.on_packet(source, delivery.bytes, now, out); });
 }
 
 void World::pause(Host host) {
@@ -206,7 +206,8 @@ void World::send(Host from, SendDatagram& datagram) {
   const Network::Fate fate = network_.fate(from, to);
   for (std::size_t i = 0; i < fate.copies; ++i) {
     const bool last = i + 1 == fate.copies;
-    Delivery delivery{from, sender.address, address, {}, 0, last ? std::move(datagram.bytes) : datagram.bytes};
+    Delivery delivery{
+        from, sender.address, address, {}, 0, last ? std::move(datagram.bytes) : datagram.bytes};
     queue_.push(now_ + fate.delays[i] + lateness(to), {Kind::delivery, to, store(std::move(delivery)), 0});
   }
 }

@@ -94,8 +94,8 @@ class World {
   // --- What is so.
   Hosts running() const;
   bool all_know(Host subject, MemberState state) const;
-  bool all_know_newest(Host subject) const;    // Alive, in its present life, with its present profile.
-  bool all_know_each_other() const;            // Each who runs has as many present as there run.
+  bool all_know_newest(Host subject) const;  // Alive, in its present life, with its present profile.
+  bool all_know_each_other() const;          // Each who runs has as many present as there run.
   bool all_lists_equal() const;
   // Members that were healthy when somebody declared them dead: each life and incarnation counts once.
   std::size_t false_failures() const { return false_failures_.size(); }
@@ -110,7 +110,17 @@ class World {
   std::optional<Host> host_of(NodeId id) const;
 
  private:
-  enum class Kind : std::uint8_t { tick, delivery, link_ready, link_up, link_down, link_check, dial, action, leave };
+  enum class Kind : std::uint8_t {
+    tick,
+    delivery,
+    link_ready,
+    link_up,
+    link_down,
+    link_check,
+    dial,
+    action,
+    leave
+  };
   struct Event {
     Kind kind{};
     Host host{};

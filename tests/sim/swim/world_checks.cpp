@@ -31,8 +31,8 @@ bool World::all_know_newest(Host subject) const {
   const Member& self = hosts_[subject].swim->self();
   return std::all_of(all.begin(), all.end(), [&](Host by) {
     const Member* member = seen(by, subject);
-    return member != nullptr && member->state == MemberState::alive && member->generation == self.generation &&
-           member->profile == self.profile;
+    return member != nullptr && member->state == MemberState::alive &&
+           member->generation == self.generation && member->profile == self.profile;
   });
 }
 
@@ -61,7 +61,8 @@ void World::on_change(Host host, const MemberChanged& change) {
   trace(change.id.value + static_cast<std::uint64_t>(change.after));
   if (options_.audit) audit(host, change.id);
   const bool alone = hosts_[host].swim->members().present() <= 1;
-  if (change.after == MemberState::alive || alone) wake_dialer(host, Micros(1 + static_cast<Micros::rep>(random(200'000))));
+  if (change.after == MemberState::alive || alone)
+    wake_dialer(host, Micros(1 + static_cast<Micros::rep>(random(200'000))));
   const bool died = change.after == MemberState::dead && change.before != MemberState::dead;
   if (!died || !is_healthy(subject) || hosts_[host].cuts > 0) return;
   const Member& self = hosts_[subject].swim->self();

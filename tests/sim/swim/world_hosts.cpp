@@ -53,8 +53,8 @@ void World::make_process(Host host) {
   drivers_[host] = Driver{};
   state.life = Life::running;
   state.paused = false;
-  state.swim = std::make_unique<Swim>(options_.swim, pool_, state.id, state.generation, state.profile, random_(),
-                                      now_of(state));
+  state.swim = std::make_unique<Swim>(options_.swim, pool_, state.id, state.generation, state.profile,
+                                      random_(), now_of(state));
 }
 
 void World::start(Host host, Returns returns) {

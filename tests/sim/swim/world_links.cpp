@@ -103,7 +103,8 @@ void World::on_link_ready(const Event& event) {
   if (link.life != event.life) return;
   const auto [dialer, dialed] = link.ends;
   const HostState& peer = hosts_[dialed];
-  const bool accepts = peer.life == Life::running && !peer.paused && links_.of(dialed).size() <= accepted_links_max;
+  const bool accepts =
+      peer.life == Life::running && !peer.paused && links_.of(dialed).size() <= accepted_links_max;
   if (!accepts || !can_talk(link)) {
     links_.close(id);
     Redial& redial = drivers_[dialer].redials[dialed];
@@ -134,7 +135,8 @@ void World::break_link(LinkId id) {
   links_.close(id);
   for (int side = 0; side < 2; ++side) {
     const Host host = link.ends[side];
-    if (link.up[side] || side == 0) queue_.push(now_ + network_.delay(), {Kind::link_down, host, link.ends[1 - side], 0});
+    if (link.up[side] || side == 0)
+      queue_.push(now_ + network_.delay(), {Kind::link_down, host, link.ends[1 - side], 0});
   }
 }
 
