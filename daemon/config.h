@@ -53,7 +53,7 @@ struct Config {
     bool insecure = false;
     Millis probe_interval{500};
     Millis probe_timeout{250};
-    Millis suspicion{2500};
+    Millis suspicion{1800};
     bool operator==(const Gossip&) const = default;
   } gossip;
   struct Http {

@@ -324,7 +324,7 @@ TEST_CASE(
     "KNIT MEMBERS tells of each member who it is, what it is taken for, and what is known of its data") {
   PeerStatus known = peer(2, "beta");
   known.equal = true;
-  known.root = {0, 5};
+  known.root = 5;
   MemberStatus beta = member(2, "beta", MemberState::alive);
   beta.round_trip = 3ms;
   beta.profile.tags = {{"rack", "7"}, {"zone", "eu1"}};

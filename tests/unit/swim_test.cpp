@@ -236,7 +236,7 @@ TEST_CASE("a member that is gone is suspected, and then dead, in all lists") {
   const Millis gone = cluster.now.steady;
   REQUIRE(cluster.run_until(10s, [&] { return cluster.seen(5, 1) == MemberState::suspect; }));
   REQUIRE(cluster.run_until(30s, [&] { return cluster.seen(5, 1) == MemberState::dead; }));
-  CHECK(cluster.now.steady - gone >= 2500ms);
+  CHECK(cluster.now.steady - gone >= 1800ms);
   cluster.run(2s);
   for (std::uint64_t i = 1; i <= 4; ++i) CHECK(cluster.seen(5, i) == MemberState::dead);
   for (std::uint64_t i = 1; i <= 4; ++i) CHECK(cluster.seen(1 + i % 4, i) == MemberState::alive);
@@ -273,7 +273,7 @@ TEST_CASE("confirmations shorten a suspicion, each accuser counted once") {
   }
   REQUIRE(cluster.run_until(20s, [&] { return cluster.seen(6, 1) == MemberState::dead; }));
   const Millis taken = cluster.now.steady - begun;
-  const Millis expected = accusers == 1 ? 15s : accusers == 2 ? 8750ms : 2500ms;
+  const Millis expected = accusers == 1 ? 10800ms : accusers == 2 ? 6300ms : 1800ms;
   CHECK(taken >= expected);
   CHECK(taken <= expected + 20ms);
   CHECK(cluster.swim(1).counters().suspicions == 1);
