@@ -22,7 +22,8 @@ Result<std::int64_t> writes_only_here(Connection& connection) {
   }
   constexpr std::int64_t nobody = std::numeric_limits<std::int64_t>::max();
   std::int64_t fewest = nobody;
-  for (const Json& peer : list_of(map_document(*reply), "peers")) {
+  const Json hints = map_document(*reply);
+  for (const Json& peer : list_of(hints, "peers")) {
     if (const std::int64_t lacks = number_of(peer, "own_writes"); lacks >= 0) {
       fewest = std::min(fewest, lacks);
     }

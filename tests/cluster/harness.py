@@ -159,7 +159,9 @@ class Node:
         self.client().execute_command("KNIT", "ISOLATE", "ALL", "ON" if on else "OFF")
 
     def status(self):
-        return json.loads(self.knit("status", "--json").stdout)
+        told = self.knit("status", "--json")
+        assert told.stdout, f"{self.name}: {told.stderr}; its exit status {self.process.poll()}\n{self.log()[-3000:]}"
+        return json.loads(told.stdout)
 
     def resident_bytes(self):
         with open(f"/proc/{self.process.pid}/statm") as statm:
