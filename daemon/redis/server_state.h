@@ -91,8 +91,11 @@ struct ServerState {
   bool stop_wanted = false;
   bool leave_wanted = false;
 
-  // The store has more to write than it should: commands wait.
-  bool under_pressure() const { return node.store().pending_bytes() > options.pending_bytes_max; }
+  // The store has more to write than it should: commands wait for the disk. Not when that is full: then all
+  // writes are refused, and reads must go on.
+  bool under_pressure() const {
+    return node.store().pending_bytes() > options.pending_bytes_max && node.store().has_reserve();
+  }
 
  private:
   Nanos slow_threshold_{};
