@@ -96,8 +96,8 @@ class KeptMemory {
 };
 
 KeptMemory& kept_memory() {
-  static KeptMemory memory;
-  return memory;
+  static auto* const memory = new KeptMemory;  // For ever: nobody asks in which order things end.
+  return *memory;
 }
 
 }  // namespace
