@@ -4,11 +4,21 @@
 
 namespace knit {
 
+namespace {
+
+// Where the record of this id is, or would be.
+template <class Members>
+auto place_of(Members& members, NodeId id) {
+  return std::lower_bound(members.begin(), members.end(), id,
+                          [](const Member& member, NodeId wanted) { return member.id < wanted; });
+}
+
+}  // namespace
+
 const Member* MemberList::find(NodeId id) const {
   const auto& members = buckets_[id.value >> 56].members;
-  const auto found =
-      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.id == id; });
-  return found == members.end() ? nullptr : &*found;
+  const auto place = place_of(members, id);
+  return place == members.end() || place->id != id ? nullptr : &*place;
 }
 
 // `change` is 1 or, modulo 2^64, minus 1.
@@ -22,19 +32,18 @@ void MemberList::count(const Member& member, std::size_t change) {
 
 bool MemberList::put(Member member) {
   auto& members = bucket_of(member.id).members;
-  const auto found =
-      std::find_if(members.begin(), members.end(), [&](const Member& m) { return m.id == member.id; });
-  if (found != members.end()) {
-    if (!supersedes(member, *found)) return false;
-    count(*found, ~std::size_t{0});
-    *found = std::move(member);
-    count(*found, 1);
+  const auto place = place_of(members, member.id);
+  if (place != members.end() && place->id == member.id) {
+    if (!supersedes(member, *place)) return false;
+    count(*place, ~std::size_t{0});
+    *place = std::move(member);
+    count(*place, 1);
     return true;
   }
   if (size_ >= members_max_) return false;
   ++size_;
-  members.push_back(std::move(member));
-  count(members.back(), 1);
+  count(member, 1);
+  members.insert(place, std::move(member));
   return true;
 }
 

@@ -35,7 +35,7 @@ class MemberList {
 
   std::uint64_t digest() const { return digest_; }
   std::uint64_t digest_of_bucket(std::size_t bucket) const { return buckets_[bucket].digest; }
-  // Ascending by bucket; within one in the order in which they were met.
+  // Ascending by id, as is all that visit() shows.
   const std::vector<Member>& bucket(std::size_t bucket) const { return buckets_[bucket].members; }
   template <class Visit>
   void visit(Visit&& visit) const {

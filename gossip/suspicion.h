@@ -27,18 +27,24 @@ class Suspicion {
 
   // True if this accuser is a new one, and counts: the news is worth passing on.
   bool confirm(NodeId accuser);
-  Millis deadline() const;
+  Millis deadline() const { return deadline_; }
   // For so long until now nothing could be heard. A suspicion that began since then begins now.
-  void shift(Millis by, Millis now) { start_ = std::min(start_ + by, now); }
+  void shift(Millis by, Millis now) {
+    start_ = std::min(start_ + by, now);
+    deadline_ = start_ + lasting();
+  }
 
   std::size_t confirmations() const { return accusers_.size() - 1; }
 
  private:
+  Millis lasting() const;
+
   Millis start_;
   Millis shortest_;
   Millis longest_;
   std::size_t needed_;
   std::vector<NodeId> accusers_;  // At most needed_ + 1.
+  Millis deadline_;
 };
 
 }  // namespace knit

@@ -35,7 +35,10 @@ void Swim::restore(std::vector<Member> members) {
     // Nobody waits for its refutation: it will be asked.
     if (member.state == MemberState::suspect) member.state = MemberState::alive;
     const NodeId id = member.id;
-    if (members_.put(std::move(member))) order_.push_back(id);
+    const bool dead = member.state == MemberState::dead;
+    if (!members_.put(std::move(member))) continue;
+    order_.push_back(id);
+    if (dead) dead_.push_back(id);
   }
   std::shuffle(order_.begin(), order_.end(), random_);
 }
@@ -116,9 +119,9 @@ void Swim::on_tick(Now now, SwimOutbox& out) {
 
 Millis Swim::next_tick() const {
   Millis next = left() ? Millis::max() : probe_tick();
-  for (const auto& [id, suspicion] : suspicions_) next = std::min(next, suspicion.deadline());
+  next = std::min(next, next_deadline_);
   for (const auto& [sequence, relay] : relays_) next = std::min(next, relay.nack_at);
-  if (members_.count(MemberState::dead) > 0 && !left()) next = std::min(next, next_dead_);
+  if (!dead_.empty() && !left()) next = std::min(next, next_dead_);
   if (has_news()) next = std::min(next, next_gossip_);
   return next;
 }

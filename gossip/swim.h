@@ -27,6 +27,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -153,6 +154,7 @@ class Swim {
     NodeId target;
     std::uint32_t sequence{};  // Of the first ping; the later ones count on.
     std::vector<Millis> sent;  // When each ping left.
+    Millis patience{};         // From one to the next.
     Millis timeout{};          // When others are asked,
     Millis end{};              // and when it is judged.
     bool indirect = false;
@@ -215,8 +217,9 @@ class Swim {
   void compare_with(const Source& peer, Now now, SwimOutbox& out);
   Compare parts_below(const Compare& differing, std::uint8_t depth) const;
   std::uint32_t digest_of(std::uint8_t depth, std::size_t prefix) const;
-  void send_records(const Source& to, NodeId low, NodeId high, bool reply, std::vector<const Member*> members,
-                    SwimOutbox& out) const;
+  void send_parts(const Source& to, std::vector<Compare::Part>& parts, SwimOutbox& out);
+  void send_records(const Source& to, NodeId low, NodeId high, bool reply,
+                    const std::vector<const Member*>& members, SwimOutbox& out) const;
 
   std::uint64_t random(std::uint64_t below) { return random_() % below; }
 
@@ -227,8 +230,10 @@ class Swim {
   MemberList members_;
   UpdateQueue queue_;
   LocalHealth health_;
-  std::map<NodeId, Suspicion> suspicions_;
-  std::map<NodeId, Millis> round_trips_;
+  std::unordered_map<NodeId, Suspicion> suspicions_;
+  Millis next_deadline_ = Millis::max();  // Not after the first of theirs.
+  std::unordered_map<NodeId, Millis> round_trips_;
+  std::vector<NodeId> dead_;  // In no order.
   std::set<NodeId> links_;
   std::uint64_t state_ = 0;
   Millis last_call_;

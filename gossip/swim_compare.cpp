@@ -73,23 +73,32 @@ void Swim::on_compare(const Source& from, const Compare& compare, SwimOutbox& ou
     const auto depth = static_cast<std::uint8_t>(to.link ? deepest : compare.depth + 1);
     return send(to, encode(parts_below(differing, depth)), out);
   }
-  if (!from.link) std::shuffle(differing.parts.begin(), differing.parts.end(), random_);
+  send_parts(from, differing.parts, out);
+}
+
+// Parts beside each other share packets. Datagrams cannot hold all: they begin somewhere else each time.
+void Swim::send_parts(const Source& to, std::vector<Compare::Part>& parts, SwimOutbox& out) {
+  const auto start = to.link ? 0 : static_cast<std::ptrdiff_t>(random(parts.size()));
+  std::rotate(parts.begin(), parts.begin() + start, parts.end());
   const std::size_t before = out.size();
-  for (const Compare::Part& part : differing.parts) {
+  for (std::size_t first = 0, next = 0; first < parts.size(); first = next) {
     std::vector<const Member*> members;
-    for (const Member& member : members_.bucket(part.prefix)) members.push_back(&member);
-    send_records(from, lowest_in(part.prefix), highest_in(part.prefix), true, std::move(members), out);
-    if (!from.link && out.size() - before >= datagrams_per_answer) return;
+    do {
+      for (const Member& member : members_.bucket(parts[next].prefix)) members.push_back(&member);
+      ++next;
+    } while (next < parts.size() && parts[next].prefix == parts[next - 1].prefix + 1);
+    send_records(to, lowest_in(parts[first].prefix), highest_in(parts[next - 1].prefix), true, members, out);
+    if (!to.link && out.size() - before >= datagrams_per_answer) return;
   }
 }
 
 // Sends what we have between these bounds, in as many packets as it takes, each with bounds of its own. An
-// answer in datagrams is cut short: what is not told still differs, and so comes the next time.
+// answer in datagrams is cut short: what is not told still differs, and so comes the next time. `members`:
+// ascending by id.
 void Swim::send_records(const Source& to, NodeId low, NodeId high, bool reply,
-                        std::vector<const Member*> members, SwimOutbox& out) const {
-  std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) { return a->id < b->id; });
+                        const std::vector<const Member*>& members, SwimOutbox& out) const {
   const std::size_t bytes_max = to.link ? link_bytes : options_.datagram_bytes_max;
-  const std::size_t packets_max = to.link || reply ? members.size() + 1 : datagrams_per_answer;
+  const std::size_t packets_max = to.link ? members.size() + 1 : datagrams_per_answer;
   std::size_t packets = 0;
   std::size_t next = 0;
   while (low <= high) {
@@ -123,7 +132,7 @@ void Swim::on_records(const Source& from, const Records& records, const std::vec
       if (known == theirs.end() || supersedes(mine, *known->second)) newer.push_back(&mine);
     }
   }
-  if (!newer.empty()) send_records(from, records.low, records.high, false, std::move(newer), out);
+  if (!newer.empty()) send_records(from, records.low, records.high, false, newer, out);
 }
 
 }  // namespace knit

@@ -44,9 +44,7 @@ Millis Swim::probe_tick() const {
 
 Millis Swim::next_reping() const {
   if (probe_->sent.size() > options_.repings) return Millis::max();
-  const Millis usual = options_.probe_timeout * health_.stretch() / (options_.repings + 1);
-  const auto known = round_trips_.find(probe_->target);
-  return probe_->sent.back() + std::max(usual, known == round_trips_.end() ? Millis{0} : 2 * known->second);
+  return probe_->sent.back() + probe_->patience;
 }
 
 void Swim::tick_probe(Now now, SwimOutbox& out) {
@@ -60,8 +58,16 @@ void Swim::begin_probe(Now now, SwimOutbox& out) {
   next_probe_ = now.steady + options_.probe_interval * stretch;
   const Member* target = next_target();
   if (target == nullptr) return;
-  probe_ = Probe{target->id,  next_sequence_, {now.steady}, now.steady + options_.probe_timeout * stretch,
-                 next_probe_, false,          {},           0};
+  const Millis timeout = options_.probe_timeout * stretch;
+  const auto known = round_trips_.find(target->id);
+  const Millis round_trip = known == round_trips_.end() ? Millis{0} : known->second;
+  probe_.emplace();
+  probe_->target = target->id;
+  probe_->sequence = next_sequence_;
+  probe_->sent.push_back(now.steady);
+  probe_->patience = std::max(timeout / (options_.repings + 1), 2 * round_trip);
+  probe_->timeout = now.steady + timeout;
+  probe_->end = next_probe_;
   next_sequence_ += options_.repings + 2;
   ++counters_.probes;
   ping(*target, probe_->sequence, out);
@@ -120,15 +126,9 @@ void Swim::tick_relays(Now now, SwimOutbox& out) {
 
 // Whoever is dead may be back, or on the other side of a cut that has healed.
 void Swim::tick_dead(Now now, SwimOutbox& out) {
-  const std::size_t dead = members_.count(MemberState::dead);
-  if (dead == 0 || left() || now.steady < next_dead_) return;
+  if (dead_.empty() || left() || now.steady < next_dead_) return;
   next_dead_ = now.steady + options_.dead_interval;
-  std::size_t chosen = random(dead);
-  const Member* member = nullptr;
-  members_.visit([&](const Member& m) {
-    if (m.state == MemberState::dead && chosen-- == 0) member = &m;
-  });
-  ping(*member, next_sequence_++, out);
+  ping(*members_.find(dead_[random(dead_.size())]), next_sequence_++, out);
 }
 
 }  // namespace knit

@@ -67,14 +67,16 @@ bool Swim::suspect(Member member, NodeId accuser, Now now, SwimOutbox& out) {
   const Member* listed = members_.find(id);
   if (known != suspicions_.end() && same_life(*listed, member) && !supersedes(member, *listed)) {
     if (!known->second.confirm(accuser)) return false;
+    next_deadline_ = std::min(next_deadline_, known->second.deadline());
     if (accuser == self_) tell(*members_.find(id), accuser, UpdateQueue::Urgency::normal);
     return true;
   }
   if (!apply(std::move(member), now, out)) return false;
   ++counters_.suspicions;
   const std::size_t others = members_.present() - std::min<std::size_t>(members_.present(), 2);
-  suspicions_.insert_or_assign(id,
-                               Suspicion(options_.suspicion, accuser, others, health_.stretch(), now.steady));
+  const Suspicion begun(options_.suspicion, accuser, others, health_.stretch(), now.steady);
+  suspicions_.insert_or_assign(id, begun);
+  next_deadline_ = std::min(next_deadline_, begun.deadline());
   if (accuser == self_) tell(*members_.find(id), accuser, UpdateQueue::Urgency::normal);
   return true;
 }
@@ -91,6 +93,8 @@ bool Swim::apply(Member member, Now now, SwimOutbox& out) {
   if (!members_.put(std::move(member))) return false;
   if (after != MemberState::suspect) suspicions_.erase(id);
   if (before == MemberState::dead && present && goes_on) ++counters_.false_alarms;
+  if (before == MemberState::dead) std::erase(dead_, id);
+  if (after == MemberState::dead) dead_.push_back(id);
   const bool was_present = before == MemberState::alive || before == MemberState::suspect;
   if (present && !was_present && id != self_) add_to_round(id, before.has_value());
   out.emplace_back(MemberChanged{id, before, after});
@@ -113,9 +117,15 @@ void Swim::declare_dead(NodeId id, Now now, SwimOutbox& out) {
 }
 
 void Swim::tick_suspicions(Now now, SwimOutbox& out) {
+  if (now.steady < next_deadline_) return;
+  next_deadline_ = Millis::max();
   std::vector<NodeId> over;
   for (const auto& [id, suspicion] : suspicions_) {
-    if (suspicion.deadline() <= now.steady) over.push_back(id);
+    if (suspicion.deadline() <= now.steady) {
+      over.push_back(id);
+    } else {
+      next_deadline_ = std::min(next_deadline_, suspicion.deadline());
+    }
   }
   for (const NodeId id : over) declare_dead(id, now, out);
 }

@@ -1,6 +1,7 @@
 #include "gossip/update_queue.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "base/bytes.h"
 
@@ -14,37 +15,39 @@ std::size_t framed_bytes(std::string_view update) { return update.size() + (upda
 
 void UpdateQueue::put(NodeId subject, std::string update, Urgency urgency, unsigned times) {
   drop(subject);
-  if (entries_.size() >= most_) drop(std::prev(places_.end())->subject);
+  if (entries_.size() >= most_) drop(std::prev(places_.end())->entry->first);
   const auto entry =
       entries_.try_emplace(subject, Entry{std::move(update), urgency, 0, std::max(times, 1U), next_order_++})
           .first;
-  places_.insert(place(subject, entry->second));
+  places_.insert(place(*entry));
 }
 
 void UpdateQueue::drop(NodeId subject) {
   const auto found = entries_.find(subject);
   if (found == entries_.end()) return;
-  places_.erase(place(subject, found->second));
+  places_.erase(place(*found));
   entries_.erase(found);
 }
 
 void UpdateQueue::take(std::size_t budget, std::string& out) {
   ByteWriter writer(out);
-  std::vector<NodeId> taken;
-  for (const Place& at : places_) {
-    const std::string& update = entries_.find(at.subject)->second.update;
+  auto end = places_.begin();
+  for (; end != places_.end(); ++end) {
+    const std::string& update = end->entry->second.update;
     if (framed_bytes(update) > budget) break;
     writer.bytes(update);
     budget -= framed_bytes(update);
-    taken.push_back(at.subject);
   }
-  for (const NodeId subject : taken) {
-    Entry& entry = entries_.find(subject)->second;
-    places_.erase(place(subject, entry));
-    if (++entry.told >= entry.times) {
-      entries_.erase(subject);
+  std::vector<decltype(places_)::node_type> told;
+  while (places_.begin() != end) told.push_back(places_.extract(places_.begin()));
+  for (auto& node : told) {
+    Place& at = node.value();
+    at.told = ++at.entry->second.told;
+    if (at.told < at.entry->second.times) {
+      places_.insert(std::move(node));
     } else {
-      places_.insert(place(subject, entry));
+      const NodeId subject = at.entry->first;
+      entries_.erase(subject);
     }
   }
 }

@@ -5,10 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <set>
 #include <string>
-#include <vector>
+#include <tuple>
+#include <unordered_map>
 
 #include "base/types.h"
 
@@ -39,21 +39,24 @@ class UpdateQueue {
     unsigned times{};
     std::uint64_t order{};
   };
+  using Entries = std::unordered_map<NodeId, Entry>;
   // Urgency, times told, then the newest first: what is new spreads before what is old spreads on.
   struct Place {
     Urgency urgency{};
     unsigned told{};
-    std::uint64_t age{};
-    NodeId subject;
-    auto operator<=>(const Place&) const = default;
+    std::uint64_t age{};  // Another one of each.
+    Entries::value_type* entry{};
+    bool operator<(const Place& other) const {
+      return std::tie(urgency, told, age) < std::tie(other.urgency, other.told, other.age);
+    }
   };
-  static Place place(NodeId subject, const Entry& entry) {
-    return {entry.urgency, entry.told, ~entry.order, subject};
+  static Place place(Entries::value_type& entry) {
+    return {entry.second.urgency, entry.second.told, ~entry.second.order, &entry};
   }
 
   std::size_t most_;
   std::uint64_t next_order_ = 0;
-  std::map<NodeId, Entry> entries_;
+  Entries entries_;
   std::set<Place> places_;
 };
 
