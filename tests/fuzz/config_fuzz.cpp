@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(is_loopback(peer_bind_address(*config)) && is_loopback(peer_advertised_address(*config)),
           "without keys peers are at loopback addresses");
   }
-  check(!to_string(peer_advertised_address(*config)).empty() && node_tags(*config).size() <= config->node.tags.size(),
+  check(!to_string(peer_advertised_address(*config)).empty() &&
+            node_tags(*config).size() <= config->node.tags.size(),
         "what follows from a config can be had");
   check(!node_name(*config).empty(), "a node has a name");
   return 0;
