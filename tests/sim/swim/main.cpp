@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "describe.h"
 #include "history.h"
 #include "play.h"
 
@@ -15,13 +16,15 @@ using namespace knit::swim_sim;
 
 constexpr const char* usage =
     "usage: swim_sim [--seeds N] [--seed S] [FILE.scenario ...]\n"
+    "       swim_sim --describe FILE.scenario ...\n"
     "Plays each file, under N seeds from S on; without files runs N random histories. The default is 1 seed "
-    "from 1.\n";
+    "from 1. --describe prints each file as JSON, for whoever plays it on real daemons.\n";
 
 struct Arguments {
   std::uint64_t seeds = 1;
   std::uint64_t first = 1;
   std::vector<std::string> files;
+  bool describe = false;
   bool good = true;
 };
 
@@ -33,6 +36,8 @@ Arguments parse(int argc, char** argv) {
       out.good = out.good && ++i < argc;
       if (!out.good) break;
       (word == "--seeds" ? out.seeds : out.first) = std::strtoull(argv[i], nullptr, 10);
+    } else if (word == "--describe") {
+      out.describe = true;
     } else {
       out.good = out.good && !word.starts_with("-");
       out.files.emplace_back(word);
@@ -86,10 +91,15 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "%s\n", scenario.error().message.c_str());
       return 2;
     }
+    if (arguments.describe) {
+      std::printf("%s\n", describe(*scenario).c_str());
+      continue;
+    }
     for (std::uint64_t i = 0; i < arguments.seeds; ++i) {
       report.add("scenario", arguments.first + i, play(*scenario, arguments.first + i));
     }
   }
+  if (arguments.describe) return 0;
   if (!arguments.files.empty()) return report.end();
   for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {
     const Played played = run_history(seed);

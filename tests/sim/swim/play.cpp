@@ -33,13 +33,11 @@ class Player {
   }
 
   Played run() {
-    Micros end = scenario_.run;
-    for (const Action& action : scenario_.actions) end = std::max(end, action.end());
     while (const auto next = next_look()) {
       world_.run_until(*next);
       look();
     }
-    world_.run_until(std::max(end, world_.now()));
+    world_.run_until(std::max(scenario_.end(), world_.now()));
     for (const Expectation& each : scenario_.expectations) {
       if (each.fact == Fact::false_failures) count_false_failures(each);
     }

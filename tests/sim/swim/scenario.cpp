@@ -155,6 +155,12 @@ T one_of(const Name<T> (&names)[N], Line& line, std::string_view what) {
   return {};
 }
 
+template <class T, std::size_t N>
+std::string_view name_in(const Name<T> (&names)[N], T value) {
+  return std::find_if(std::begin(names), std::end(names), [&](const auto& n) { return n.value == value; })
+      ->text;
+}
+
 void parse_tag(Line& line, std::string& tag, std::string& value) {
   const std::string text = line.word("a tag");
   const std::size_t equals = text.find('=');
@@ -280,6 +286,9 @@ void parse_line(Line& line, int number, Scenario& scenario) {
 
 }  // namespace
 
+std::string_view name(Verb verb) { return name_in(verbs, verb); }
+std::string_view name(Fact fact) { return name_in(facts, fact); }
+
 std::size_t Scenario::hosts_needed() const {
   std::size_t most = members;
   for (const Action& action : actions) {
@@ -288,6 +297,12 @@ std::size_t Scenario::hosts_needed() const {
     }
   }
   return most;
+}
+
+Micros Scenario::end() const {
+  Micros last = run;
+  for (const Action& action : actions) last = std::max(last, action.end());
+  return last;
 }
 
 Result<Scenario> parse_scenario(const std::string& file, std::string_view text) {

@@ -71,6 +71,10 @@ struct Expectation {
   std::size_t most{};
 };
 
+// As the language has them.
+std::string_view name(Action::Verb verb);
+std::string_view name(Expectation::Fact fact);
+
 struct Scenario {
   std::string file;
   std::size_t members{};  // Who run and know each other at the beginning.
@@ -81,6 +85,7 @@ struct Scenario {
   std::vector<Expectation> expectations;
 
   std::size_t hosts_needed() const;  // The members, and those that start later.
+  Micros end() const;                // When nothing is done any more.
 };
 
 // bad_input, beginning with file:line.

@@ -25,11 +25,14 @@ LOSSY = """
 table inet loss
 delete table inet loss
 table inet loss {{
+  chain peers {{
+{rules}
+  }}
   chain arriving {{
     type filter hook input priority 0;
-    udp dport {ports} numgen random mod 100 < {percent} drop
-    tcp dport {ports} numgen random mod 100 < {percent} drop
-    tcp sport {ports} numgen random mod 100 < {percent} drop
+    udp dport {ports} jump peers
+    tcp dport {ports} jump peers
+    tcp sport {ports} jump peers
   }}
 }}
 """
@@ -37,6 +40,16 @@ IP_UDP_BYTES = 28
 IP_TCP_BYTES = 52  # With the timestamps that Linux adds.
 
 Traffic = collections.namedtuple("Traffic", "udp_packets udp_bytes tcp_bytes")  # Bytes of payload.
+
+
+class Loss(collections.namedtuple("Loss", "percent sources receivers", defaults=((), ()))):
+    """So many of the packets from these addresses to those; without addresses: from or to all."""
+
+    def rule(self):
+        ends = [f"ip {end} {{ {', '.join(addresses)} }}" for end, addresses in (("saddr", self.sources),
+                                                                               ("daddr", self.receivers)) if addresses]
+        chance = [f"numgen random mod 1000 < {round(self.percent * 10)}"] if self.percent < 100 else []
+        return " ".join([*ends, *chance, "drop"])
 
 
 class LossyNetwork:
@@ -67,7 +80,13 @@ class LossyNetwork:
         subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True, capture_output=True)
 
     def lose(self, percent):
-        self.rules(LOSSY.format(ports=PORTS, percent=percent))
+        """Of all packets."""
+        self.lose_some([Loss(percent)])
+
+    def lose_some(self, losses):
+        """Instead of what was lost before."""
+        rules = "\n".join(f"    {loss.rule()}" for loss in losses)
+        self.rules(LOSSY.format(ports=PORTS, rules=rules))
 
     def traffic(self):
         listed = json.loads(subprocess.run(["nft", "-j", "list", "counters"], capture_output=True, check=True).stdout)
