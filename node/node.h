@@ -183,6 +183,17 @@ class Node {
   Result<JobId> start_verify();
   void cancel(JobId job);  // Its client went away. Nothing is told.
 
+  // What clients rely on: node_sessions.cpp. `needed` has no ranges above a gap.
+  // What a client may have seen here and not every member is known to have.
+  Clock seen_by_clients() const;
+  // Whether a client that has seen `needed` elsewhere would find it here; and how many writes of it are not.
+  bool shows(const Clock& needed) const;
+  std::uint64_t lacks(const Clock& needed) const;
+  // How many peers have acknowledged that they have all of it durably.
+  std::size_t replicas_with(const Clock& needed) const;
+  // Begins an exchange with somebody who has more of it.
+  void fetch(const Clock& needed, Now now, Outbox& out);
+
   // A debug aid: drops everything to and from a peer until told otherwise ("" means all peers). Links that
   // lost something so are closed in the end.
   Result<void> isolate(std::string_view peer, bool isolated, Now now, Outbox& out);
@@ -342,6 +353,9 @@ class Node {
   std::optional<Millis> lag_of(const Peer& peer, Now now) const;
   std::vector<Lag> lags(Now now) const;
 
+  bool all_clocks_known() const;
+  void meet(const Peer& peer);
+
   // Exchanges and jobs: node_exchanges.cpp.
   void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);
   void handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out);
@@ -401,6 +415,8 @@ class Node {
   OutStream::Copy stream_copy_;
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
+  Clock met_;               // What peers had when they were met first,
+  bool met_nobody_ = true;  // if one was.
   WriteTimes write_times_;
   ActorId timed_actor_;
   Histogram stream_delays_{stream_delay_bounds};

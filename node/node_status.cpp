@@ -72,7 +72,9 @@ void Node::pulse(Peer& peer, Now now, Outbox& out) {
 
 void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
+  const bool first = !peer.stream.knows_peer();
   if (!take_clock(peer, status)) return drop_link(link, "a status that cannot be understood", now, out);
+  if (first) meet(peer);
   if (!reachable(peer)) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});

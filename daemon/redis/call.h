@@ -54,6 +54,9 @@ class Call {
 
   // The command is answered later, when all jobs have ended. Nothing may be in the reply.
   void wait_for(JobWait wait);
+  // The command is answered once `condition` is met, or after `timeout`; zero: only then. Nothing may be in
+  // the reply.
+  void wait_for(std::unique_ptr<Condition> condition, Millis timeout);
   // The command goes on in steps, one a turn. Nothing may be in the reply.
   void go_on(std::unique_ptr<Steps> steps);
   bool deferred() const { return deferred_; }

@@ -50,8 +50,9 @@ Client::Client(ClientOwner& owner, ServerState& server, Handle<uv_pipe_t> pipe, 
 bool Client::wants_input() const {
   if (closed() || input_ended_ || owner_.reading_stopped()) return false;
   if (pause_ == Session::Pause::input) return true;
-  // Only so can we see that the client went away, and cancel the job.
-  return pause_ == Session::Pause::job && session_.unread_bytes() < unread_bytes_max;
+  // Only so can we see that the client went away, and that nobody waits any more.
+  const bool waits = pause_ == Session::Pause::job || pause_ == Session::Pause::condition;
+  return waits && session_.unread_bytes() < unread_bytes_max;
 }
 
 void Client::update_reading() {
@@ -83,7 +84,7 @@ void Client::on_read(std::ptrdiff_t size, std::string_view bytes) {
   if (size < 0) return close();
   if (size == 0) return;
   session_.feed(bytes);
-  if (pause_ == Session::Pause::job) return update_reading();
+  if (session_.waiting()) return update_reading();
   run();
 }
 
@@ -102,7 +103,8 @@ void Client::run() {
     case Session::Pause::input:
     case Session::Pause::job: break;
     case Session::Pause::turn: owner_.on_runnable(*this); break;
-    case Session::Pause::pressure: owner_.on_paused(*this); break;
+    case Session::Pause::pressure:
+    case Session::Pause::condition: owner_.on_paused(*this); break;
     case Session::Pause::closing: owner_.on_output(*this); break;
     case Session::Pause::overflow: server_.statistics.connections_overflowed++; return close();
   }
@@ -162,8 +164,7 @@ void Client::close() {
 }
 
 bool Client::idle() const {
-  const bool executing =
-      pause_ == Session::Pause::turn || pause_ == Session::Pause::pressure || pause_ == Session::Pause::job;
+  const bool executing = pause_ != Session::Pause::input && pause_ != Session::Pause::closing;
   return closed() || (!executing && session_.queued_bytes() == 0);
 }
 

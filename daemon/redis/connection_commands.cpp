@@ -136,6 +136,7 @@ void quit(Call& call) {
 void reset(Call& call) {
   call.set_protocol(2);
   call.session().name.clear();
+  call.session().gate = {};
   call.session().set_authenticated(call.server().options.password.empty());
   call.reply.simple("RESET");
 }

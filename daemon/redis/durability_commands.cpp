@@ -1,5 +1,7 @@
 // What Redis needs to be asked for and knit does by itself: a reply to a write leaves when the write is
-// durable. So these wait for what was written before them, and that is all.
+// durable. So these wait for what was written before them, here or on peers, and that is all.
+#include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -28,11 +30,52 @@ void lastsave(Call& call) {
   call.reply.integer(static_cast<std::int64_t>(call.server().last_sync.millis / 1000));
 }
 
-// Peers do not tell yet which writes they have, so none is counted and nobody is waited for.
+// Peers that have what this client wrote last, durably: they acknowledge nothing else.
+class Replicated final : public Condition {
+ public:
+  Replicated(Dot written, std::size_t replicas, bool with_local)
+      : replicas_(replicas), with_local_(with_local) {
+    if (written.sequence > 0) written_.add(written.actor, {1, written.sequence});
+  }
+  bool met(const Node& node) const override { return node.replicas_with(written_) >= replicas_; }
+  void answer(Reply& reply, const Node& node, bool) const override {
+    if (with_local_) {
+      reply.array(2);
+      reply.integer(1);  // The reply leaves when it is so.
+    }
+    reply.integer(static_cast<std::int64_t>(node.replicas_with(written_)));
+  }
+
+ private:
+  Clock written_;
+  std::size_t replicas_;
+  bool with_local_;
+};
+
+void wait_for_replicas(Call& call, std::int64_t replicas, std::int64_t timeout, bool with_local) {
+  const auto wanted = static_cast<std::size_t>(std::max<std::int64_t>(0, replicas));
+  call.wait_for(std::make_unique<Replicated>(call.session().last_written, wanted, with_local),
+                Millis(timeout));
+}
+
 void wait(Call& call) {
-  if (!integer_argument(call, 1) || !timeout_argument(call, 2)) return;
-  call.saw_everything();
-  call.reply.integer(0);
+  const auto replicas = integer_argument(call, 1);
+  if (!replicas) return;
+  const auto timeout = timeout_argument(call, 2);
+  if (timeout) wait_for_replicas(call, *replicas, *timeout, false);
+}
+
+// The local copy is always waited for: no reply to a write leaves before it is durable.
+void waitaof(Call& call) {
+  const auto local = integer_argument(call, 1);
+  if (!local) return;
+  const auto replicas = integer_argument(call, 2);
+  if (!replicas) return;
+  const auto timeout = timeout_argument(call, 3);
+  if (!timeout) return;
+  if (*local < 0 || *local > 1) return call.reply.error("ERR value is out of range, must be between 0 and 1");
+  if (*replicas < 0) return call.reply.error("ERR value is out of range, must be positive");
+  wait_for_replicas(call, *replicas, *timeout, true);
 }
 
 struct Shutdown {
@@ -87,8 +130,10 @@ constexpr Command table[] = {
     {"shutdown", -1, admin | noscript | loading | stale, 0, 0, 0, group,
      "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]", "Stops the daemon, as SIGTERM does. All data are saved.",
      shutdown},
-    {"wait", 3, noscript, 0, 0, 0, "generic", "numreplicas timeout",
-     "Waits until all that was written is durable here. Answers 0: peers do not acknowledge yet.", wait},
+    {"wait", 3, noscript | blocking, 0, 0, 0, "generic", "numreplicas timeout",
+     "Waits until so many peers have what this client wrote, durably. Answers how many have.", wait},
+    {"waitaof", 4, noscript | blocking, 0, 0, 0, "generic", "numlocal numreplicas timeout",
+     "As WAIT, and for the local copy. Answers 1, and how many peers have it.", waitaof},
 };
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "daemon/redis/server.h"
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -48,6 +50,8 @@ struct RedisServer::State final : ClientOwner {
     idle_handle.reset(new uv_idle_t{});
     uv_idle_init(loop, idle_handle.get());
     idle_handle->data = this;
+    deadline_timer.reset(new uv_timer_t{});
+    uv_timer_init(loop, deadline_timer.get());
   }
 
   void on_output(Client& client) override {
@@ -83,6 +87,7 @@ struct RedisServer::State final : ClientOwner {
   std::vector<std::unique_ptr<Listener>> listeners;
   Handle<uv_idle_t> idle_handle;  // Active while clients can run: the loop does not wait then.
   bool idle_active = false;
+  Handle<uv_timer_t> deadline_timer;  // Ends the turn in which a client's wait is over.
   bool stopping = false;
   std::vector<std::uint64_t> to_flush;
   std::vector<std::uint64_t> to_run;
@@ -143,11 +148,18 @@ void RedisServer::State::flush_clients() {
 }
 
 void RedisServer::State::resume_paused() {
+  std::optional<Millis> next;
   for (const std::uint64_t id : std::exchange(paused, {})) {
     Client* client = find(id);
     if (client == nullptr || client->closed()) continue;
-    (client->session().may_run() ? to_run : paused).push_back(id);
+    const bool may_run = client->session().may_run();
+    (may_run ? to_run : paused).push_back(id);
+    const auto deadline = may_run ? std::nullopt : client->session().deadline();
+    if (deadline && (!next || *deadline < *next)) next = deadline;
   }
+  if (!next) return;
+  const auto wait = std::max<Millis::rep>(1, (*next - shared.now.steady).count());
+  uv_timer_start(deadline_timer.get(), [](uv_timer_t*) {}, static_cast<std::uint64_t>(wait), 0);
 }
 
 void RedisServer::State::delete_closed() {
@@ -196,7 +208,10 @@ void RedisServer::stop_accepting() {
   state_->stopping = true;
   state_->shared.pause = {};  // Else those that wait would not be answered.
   state_->listeners.clear();
-  for (auto& [id, client] : state_->clients) client->update_reading();
+  for (auto& [id, client] : state_->clients) {
+    client->session().end_condition();
+    client->update_reading();
+  }
 }
 
 bool RedisServer::idle() const {

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t requests_ahead = 16;     // Whose rows are fetched from memory at once.
 constexpr std::size_t quoted_bytes_max = 128;  // Of what a client sent, in an error about it.
-constexpr std::size_t error_bytes_max = 64;    // Enough to see which error it is.
+constexpr Millis nudge_after{50};
+constexpr std::size_t error_bytes_max = 64;  // Enough to see which error it is.
 
 std::string unknown_command(const RequestParser& request) {
   std::string text = fmt::format("ERR unknown command '{}', with args beginning with: ",
@@ -87,6 +88,7 @@ Session::~Session() {
 }
 
 void Session::forget_jobs() {
+  condition_.reset();
   if (!wait_) return;
   for (const JobWait::Job& job : wait_->jobs) {
     if (job.done) continue;
@@ -109,7 +111,29 @@ void Session::feed(std::string_view bytes) {
 
 void Session::end_input() {
   input_ended_ = true;
-  if (wait_) close_after_reply = true;
+  if (waiting()) close_after_reply = true;
+}
+
+bool Session::may_run() const {
+  if (condition_ != nullptr) {
+    return condition_->met(server_.node) || is_late(condition_since_, condition_timeout_) ||
+           (!nudged_ && server_.now.steady >= condition_since_ + nudge_after);
+  }
+  return !server_.under_pressure() && queued_bytes() <= output_soft_bytes && !(held_ && must_hold());
+}
+
+bool Session::is_late(Millis since, Millis timeout) const {
+  return timeout > Millis{0} && server_.now.steady >= since + timeout;
+}
+
+std::optional<Millis> Session::deadline() const {
+  if (condition_ != nullptr) {
+    if (!nudged_) return condition_since_ + nudge_after;
+    if (condition_timeout_ == Millis{0}) return std::nullopt;
+    return condition_since_ + condition_timeout_;
+  }
+  if (!held_ || !gate.closed_since) return std::nullopt;
+  return *gate.closed_since + gate.timeout;
 }
 
 Session::Pause Session::run() {
@@ -122,6 +146,7 @@ Session::Pause Session::run() {
     if (overflown()) return Pause::overflow;
     if (close_after_reply) return Pause::closing;
     if (wait_) return Pause::job;
+    if (condition_ != nullptr && !finish_condition()) return Pause::condition;
     if (!may_run()) return Pause::pressure;
     if (commands_in_turn_ >= commands_per_turn) return Pause::turn;
     if (steps_ != nullptr) {
@@ -160,16 +185,63 @@ Session::Pause Session::run_one(bool& executed) {
 Session::Pause Session::run_request(bool& executed) {
   held_ = must_hold();
   executed = !held_;
-  if (held_) return Pause::pressure;
+  if (held_) {
+    if (!gate.needed.empty() && !gate.closed_since) gate.closed_since = server_.now.steady;
+    return Pause::pressure;
+  }
   execute();
+  gate.closed_since.reset();
   return input_ended_ ? Pause::closing : Pause::input;
 }
 
+// By a CLIENT PAUSE, or until what the client has seen elsewhere is here too.
 bool Session::must_hold() const {
-  if (!server_.paused()) return false;
-  if (server_.pause.all) return true;
+  const bool gated = !gate.needed.empty();
+  if (!server_.paused() && !gated) return false;
+  if (server_.paused() && server_.pause.all) return true;
   const Command* command = resolve(parser_, server_.options.debug_commands).command;
-  return command != nullptr && command->has(command_flag::write);
+  if (command == nullptr) return false;
+  if (server_.paused() && command->has(command_flag::write)) return true;
+  if (!gated || !is_gated(*command) || server_.node.shows(gate.needed)) return false;
+  return !gate.closed_since || !is_late(*gate.closed_since, gate.timeout);
+}
+
+bool Session::is_gated(const Command& command) const {
+  return !gate.needed.empty() && command.has(command_flag::readonly | command_flag::write);
+}
+
+std::string Session::behind() const {
+  return fmt::format("BEHIND {} writes that this client has seen are not here yet",
+                     server_.node.lacks(gate.needed));
+}
+
+// Answers whether the command is over.
+bool Session::finish_condition() {
+  const bool met = condition_->met(server_.node);
+  if (!met && !is_late(condition_since_, condition_timeout_)) {
+    if (!nudged_ && server_.now.steady >= condition_since_ + nudge_after) {
+      nudged_ = true;
+      Outbox out;
+      condition_->nudge(server_.node, server_.now, out);
+      server_.hooks.deliver(out);
+    }
+    return false;
+  }
+  answer_condition(met);
+  return true;
+}
+
+void Session::end_condition() {
+  if (condition_ == nullptr) return;
+  answer_condition(false);
+  server_.unblocked.push_back(id_);
+}
+
+void Session::answer_condition(bool met) {
+  Reply reply(reply_target(), protocol);
+  condition_->answer(reply, server_.node, met);
+  end_reply(server_.node.store().applied());
+  condition_.reset();
 }
 
 void Session::answer_error(std::string_view line) {
@@ -218,6 +290,10 @@ void Session::execute() {
     return reject(resolved.named, "NOAUTH Authentication required.");
   }
   if (resolved.command == nullptr) return reject(resolved.named, resolved.error);
+  if (is_gated(*resolved.command)) {
+    if (!server_.node.shows(gate.needed)) return reject(resolved.command, behind());
+    gate.needed = {};
+  }
   if (last_command_ != resolved.command) {
     last_command_ = resolved.command;
     last_statistic_ = &server_.commands.of(*last_command_);
@@ -249,6 +325,10 @@ bool Session::run_steps() {
 
 // `front` is how the reply begins.
 void Session::conclude(const Call& call, std::string_view front) {
+  if (call.command().has(command_flag::write)) {
+    const ActorId actor = server_.node.store().identity().actor;
+    last_written = {actor, server_.node.store().clock().base(actor)};
+  }
   const bool failed = front.starts_with('-');
   if (failed) {
     server_.statistics.error_replies++;
@@ -299,10 +379,14 @@ void Session::kill() {
 }
 
 bool Session::unblock(std::string_view resp) {
-  if (!wait_) return false;
+  if (!waiting()) return false;
+  if (condition_ != nullptr && !resp.starts_with('-')) {
+    answer_condition(false);
+  } else {
+    reply_target().append(resp);
+    end_reply({});
+  }
   forget_jobs();
-  reply_target().append(resp);
-  end_reply({});
   server_.unblocked.push_back(id_);
   return true;
 }
@@ -342,7 +426,7 @@ std::string Session::describe() const {
   const auto seconds = [&](Now since) { return (server_.now.steady - since.steady).count() / 1000; };
   std::string flags;
   if (peer_.unix_socket) flags.push_back('U');
-  if (wait_) flags.push_back('b');
+  if (waiting()) flags.push_back('b');
   if (close_after_reply) flags.push_back('c');
   if (flags.empty()) flags.push_back('N');
   return fmt::format(
@@ -385,6 +469,14 @@ void Call::set_replies(Session::Replies replies) {
 void Call::go_on(std::unique_ptr<Steps> steps) {
   deferred_ = true;
   session_.steps_ = std::move(steps);
+}
+
+void Call::wait_for(std::unique_ptr<Condition> condition, Millis timeout) {
+  deferred_ = true;
+  session_.condition_ = std::move(condition);
+  session_.condition_since_ = now().steady;
+  session_.condition_timeout_ = timeout;
+  session_.nudged_ = false;
 }
 
 void Call::wait_for(JobWait wait) {

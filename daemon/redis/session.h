@@ -45,6 +45,24 @@ class Steps {
   virtual bool step(Call& call) = 0;
 };
 
+// What a command waits for that is not a job: something that other nodes must do.
+class Condition {
+ public:
+  virtual ~Condition() = default;
+  virtual bool met(const Node& node) const = 0;
+  // `in_time`: met() was true, else the time was over.
+  virtual void answer(Reply& reply, const Node& node, bool in_time) const = 0;
+  // It was not met for a while: whatever helps.
+  virtual void nudge(Node&, Now, Outbox&) {}
+};
+
+// KNIT SESSION ON: no command sees the keys before all this is here.
+struct ReadGate {
+  Clock needed;      // Empty: open.
+  Millis timeout{};  // Of each command; then it is refused.
+  std::optional<Millis> closed_since{};
+};
+
 class Session {
  public:
   static constexpr std::size_t commands_per_turn = 8192;     // So that one pipeline does not starve others.
@@ -62,25 +80,27 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   enum class Pause : std::uint8_t {
-    input,     // All complete requests are executed.
-    turn,      // It had its share: run() it again in the next turn.
-    pressure,  // Output or store are full: run() it again when may_run().
-    job,       // Waits for a job: run() it again when not waiting().
-    closing,   // Write what is queued, then close.
-    overflow,  // Too much is queued: close at once.
+    input,      // All complete requests are executed.
+    turn,       // It had its share: run() it again in the next turn.
+    pressure,   // Output or store are full: run() it again when may_run().
+    job,        // Waits for a job: run() it again when not waiting().
+    condition,  // Waits for other nodes: run() it again when may_run().
+    closing,    // Write what is queued, then close.
+    overflow,   // Too much is queued: close at once.
   };
 
-  void feed(std::string_view bytes);  // Requires: the last run() answered input or job.
+  void feed(std::string_view bytes);  // Requires: the last run() answered input, job or condition.
   Pause run();
   void end_input();  // The client sends no more; what was read is still answered.
 
-  bool may_run() const {
-    return !server_.under_pressure() && queued_bytes() <= output_soft_bytes && !(held_ && must_hold());
-  }
-  bool waiting() const { return wait_.has_value(); }
+  bool may_run() const;
+  bool waiting() const { return wait_.has_value() || condition_ != nullptr; }
+  std::optional<Millis> deadline() const;  // May run then, whatever else happens.
   void on_job_done(const JobDone& done);
-  // Ends the wait for a job with this RESP. False: it does not wait.
+  // Ends the wait: for a job with this RESP, for other nodes as if the time were over, unless it is an
+  // error. False: it does not wait.
   bool unblock(std::string_view resp);
+  void end_condition();  // As if the time were over: the daemon stops.
   void kill();  // Executes no more, and is closed at the end of the turn.
   // Requires: the server has no command in execution.
   void on_undone(std::string_view error_line);
@@ -99,6 +119,9 @@ class Session {
   std::string client_library_version;
 
   std::size_t in_flight_bytes = 0;  // Taken from the queue and not written yet; kept by the socket's owner.
+
+  ReadGate gate;
+  Dot last_written;  // By this client; sequence 0: nothing.
 
   // CLIENT REPLY. What is not answered is executed all the same.
   enum class Replies : std::uint8_t { on, off, skip_one };
@@ -138,6 +161,11 @@ class Session {
   bool overflown() const { return queued_bytes() > server_.options.output_bytes_max; }
   void wait_for(JobWait wait);
   void finish_wait();
+  bool finish_condition();
+  void answer_condition(bool met);
+  bool is_late(Millis since, Millis timeout) const;
+  bool is_gated(const Command& command) const;
+  std::string behind() const;
 
   ServerState& server_;
   Peer peer_;
@@ -147,6 +175,10 @@ class Session {
   RequestParser parser_;
   ReplyQueue output_;
   std::optional<JobWait> wait_;
+  std::unique_ptr<Condition> condition_;
+  Millis condition_since_{};
+  Millis condition_timeout_{};  // Zero: none.
+  bool nudged_ = false;
   std::unique_ptr<Steps> steps_;
   Nanos steps_taken_{};
   const Command* last_command_ = nullptr;

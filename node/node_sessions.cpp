@@ -1,0 +1,89 @@
+// What clients ask of all copies: which writes are where, and what must be here before somebody may read.
+#include <algorithm>
+
+#include "node/node.h"
+
+namespace knit {
+
+namespace {
+
+// All of 1 to the highest of each actor: who has seen a row above a gap waits for the gap as well.
+Clock without_gaps(const Clock& clock) {
+  Clock out;
+  for (const auto& [actor, entry] : clock.entries()) out.add(actor, {1, clock.highest(actor)});
+  return out;
+}
+
+Clock bases(const Clock& clock) {
+  Clock out;
+  for (const auto& [actor, entry] : clock.entries()) {
+    if (entry.base > 0) out.add(actor, {1, entry.base});
+  }
+  return out;
+}
+
+}  // namespace
+
+// A member whose clock was not heard since our start may lack anything.
+Clock Node::seen_by_clients() const {
+  Clock needed = without_gaps(store_.clock());
+  if (!all_clocks_known()) return needed;
+  Clock out;
+  for (const auto& [actor, entry] : needed.entries()) {
+    const bool everywhere = std::all_of(peers_.begin(), peers_.end(), [&](const auto& peer) {
+      return !is_member(peer.second) || peer.second.stream.peer_clock().base(actor) >= entry.base;
+    });
+    if (!everywhere) out.add(actor, {1, entry.base});
+  }
+  return out;
+}
+
+bool Node::all_clocks_known() const {
+  bool known = true;
+  if (swim_) {
+    swim_->members().visit([&](const Member& member) {
+      const bool belongs = member.is_present() || member.state == MemberState::dead;
+      if (!belongs || member.id == store_.identity().node) return;
+      const auto peer = peers_.find(member.id);
+      known = known && peer != peers_.end() && peer->second.stream.knows_peer();
+    });
+  }
+  return known && std::all_of(peers_.begin(), peers_.end(), [this](const auto& peer) {
+           return !is_member(peer.second) || peer.second.stream.knows_peer();
+         });
+}
+
+// A token leaves out what all members had when it was made. A node that is new, or was restored from an old
+// copy, need not have that; but it has it once it has caught up with those it met.
+bool Node::shows(const Clock& needed) const {
+  if (!store_.clock().covers(needed)) return false;
+  if (met_nobody_) return all_clocks_known();
+  return store_.clock().covers(met_);
+}
+
+std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }
+
+void Node::meet(const Peer& peer) {
+  met_.join(bases(peer.stream.peer_clock()));
+  met_nobody_ = false;
+}
+
+std::size_t Node::replicas_with(const Clock& needed) const {
+  return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [&](const auto& peer) {
+    return is_member(peer.second) && peer.second.stream.peer_clock().covers(needed);
+  }));
+}
+
+// From whoever has more of it, unless that is being done.
+void Node::fetch(const Clock& needed, Now now, Outbox& out) {
+  const bool underway = std::any_of(peers_.begin(), peers_.end(),
+                                    [](const auto& peer) { return peer.second.session.has_value(); });
+  if (underway) return;
+  for (auto& [id, peer] : peers_) {
+    const Clock& theirs = peer.stream.peer_clock();
+    const bool has_more = theirs.lacks(needed) < store_.clock().lacks(needed);
+    if (has_more && may_begin_session(peer)) return begin_session(peer, false, std::nullopt, now, out);
+  }
+}
+
+}  // namespace knit

@@ -1,0 +1,117 @@
+// Sessions, as a client of one node sees them; what other nodes add is in cluster/sessions_test.py.
+#include <catch2/catch.hpp>
+
+#include "node/token.h"
+#include "unit/redis_talk.h"
+
+using namespace knit;
+using namespace std::chrono_literals;
+using test::Door;
+using test::Talk;
+
+namespace {
+
+std::string token_of(Talk& talk) {
+  const std::string reply = talk("KNIT TOKEN");
+  const std::size_t begin = reply.find("\r\n") + 2;
+  return reply.substr(begin, reply.size() - begin - 2);
+}
+
+// Of writes that this node will never have.
+std::string foreign_token(Door& door) {
+  Clock clock;
+  clock.add(ActorId{99}, {1, 3});
+  return token_text(clock, door.node.store().hash_keys());
+}
+
+void pass(Door& door, Millis time) {
+  door.now.steady += time;
+  door.now.wall.millis += static_cast<std::uint64_t>(time.count());
+}
+
+const std::string behind = "-BEHIND 3 writes ";
+
+}  // namespace
+
+TEST_CASE("a node that is alone has shown nothing that any other lacks") {
+  Door door;
+  Talk talk(door);
+  talk("SET k v");
+  const std::string token = token_of(talk);
+  CHECK(token.size() == 12);
+  CHECK(talk("KNIT WAITFOR " + token + " 0") == "+OK\r\n");
+}
+
+TEST_CASE("KNIT WAITFOR answers after its timeout what is missing") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("KNIT WAITFOR " + foreign_token(door) + " 100").empty());
+  CHECK(talk("PING").empty());
+  pass(door, 99ms);
+  CHECK(talk.go_on().empty());
+  pass(door, 1ms);
+  const std::string reply = talk.go_on();
+  CHECK(reply.starts_with(behind));
+  CHECK(reply.ends_with("\r\n+PONG\r\n"));
+}
+
+TEST_CASE("a wait for other nodes is ended by CLIENT UNBLOCK, and seen in CLIENT LIST") {
+  Door door;
+  Talk waiter(door), other(door);
+  CHECK(waiter("WAIT 1 0").empty());
+  CHECK(other("CLIENT LIST").find("flags=b") != std::string::npos);
+  CHECK(other("CLIENT UNBLOCK " + std::to_string(waiter.session.id())) == ":1\r\n");
+  CHECK(waiter("PING") == ":0\r\n+PONG\r\n");
+}
+
+TEST_CASE("WAIT and WAITAOF count nobody where there is nobody") {
+  Door door;
+  Talk talk(door);
+  talk("SET k v");
+  CHECK(talk("WAIT 0 0") == ":0\r\n");
+  CHECK(talk("WAITAOF 1 0 0") == "*2\r\n:1\r\n:0\r\n");
+  CHECK(talk("WAIT 1 20").empty());
+  pass(door, 20ms);
+  CHECK(talk.go_on() == ":0\r\n");
+  CHECK(talk("WAITAOF 2 0 0").starts_with("-ERR value is out of range"));
+  CHECK(talk("WAITAOF 0 -1 0").starts_with("-ERR value is out of range"));
+  CHECK(talk("WAIT 1 -1").starts_with("-ERR timeout is negative"));
+}
+
+TEST_CASE("in a session commands on keys wait for what the token names, others do not") {
+  Door door;
+  Talk talk(door);
+  talk("SET k v");
+  CHECK(talk("KNIT SESSION ON " + foreign_token(door) + " TIMEOUT 50") == "+OK\r\n");
+  CHECK(talk("PING") == "+PONG\r\n");
+  CHECK(talk("GET k").empty());
+  pass(door, 50ms);
+  CHECK(talk.go_on().starts_with(behind));
+  CHECK(talk("SET k w").empty());
+  pass(door, 50ms);
+  CHECK(talk.go_on().starts_with(behind));
+  CHECK(talk("KNIT SESSION OFF") == "+OK\r\n");
+  CHECK(talk("GET k") == "$1\r\nv\r\n");
+}
+
+TEST_CASE("a session goes on when the writes that its token names have come") {
+  Door door;
+  Talk talk(door);
+  talk("SET k v");
+  talk("KNIT SESSION ON " + foreign_token(door));
+  CHECK(talk("GET k").empty());
+  Clock clock = door.host.store->clock();
+  clock.add(ActorId{99}, {1, 3});
+  REQUIRE(door.host.store->join_clock(clock, door.now.wall));
+  CHECK(talk.go_on() == "$1\r\nv\r\n");
+}
+
+TEST_CASE("tokens and options that cannot be understood are refused") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("KNIT WAITFOR nonsense 0") == "-ERR this is no token of this cluster\r\n");
+  CHECK(talk("KNIT SESSION ON nonsense") == "-ERR this is no token of this cluster\r\n");
+  CHECK(talk("KNIT SESSION MAYBE") == "-ERR syntax error\r\n");
+  CHECK(talk("KNIT SESSION ON TIMEOUT 0") == "-ERR timeout must not be zero\r\n");
+  CHECK(talk("KNIT SESSION OFF now") == "-ERR syntax error\r\n");
+}
