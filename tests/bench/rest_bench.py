@@ -23,7 +23,7 @@ def measure(kind, size, options, network):
         watch = Watch(crowd, crowd.joined)
         crowd.start()
         watch.until(crowd.pairs(), 120, "all know each other")
-        time.sleep(15)  # The news has been told.
+        time.sleep(10 + size / 2)  # The news has been told, and each has pinged each: that it is who it says is proven once.
         before = network.traffic()
         time.sleep(options.seconds)
         after = network.traffic()
