@@ -41,6 +41,8 @@ struct Arguments {
   std::string name;
   std::string out;
   std::string address;
+  std::string file;
+  std::string directory;
   bool no_wait = false;
   bool yes = false;
   std::vector<std::string> tags;
@@ -62,6 +64,8 @@ void add_repair(CLI::App& app, Command& command);
 void add_lag(CLI::App& app, Command& command);
 void add_hints(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
+void add_backup(CLI::App& app, Command& command);
+void add_restore(CLI::App& app, Command& command);
 void add_keys(CLI::App& app, Command& command);
 void add_cluster(CLI::App& app, Command& command);
 void add_keyring(CLI::App& app, Command& command);

@@ -150,6 +150,7 @@ Result<void> Daemon::open_store() {
   auto store = Store::open(*disk_, *journal_, std::move(options));
   if (!store) return tl::unexpected(store.error());
   store_ = std::move(*store);
+  backups_ = std::make_unique<Backups>(*disk_, *store_);
   if (!store_->is_new()) return {};
   store_->start_commit();
   disk_->wait_for_commit();
@@ -184,6 +185,7 @@ void Daemon::make_node() {
   options.version = version_;
   seeds_ = std::make_unique<Seeds>(loop_.get(), config_.peer.seeds, is_ipv6(peer_bind_address(config_)));
   options.peers.assign(seeds_->numeric().begin(), seeds_->numeric().end());
+  options.seeds_by_name = seeds_->numeric().size() < config_.peer.seeds.size();
   options.status_interval = config_.anti_entropy.status_interval;
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;
@@ -274,6 +276,7 @@ Result<void> Daemon::listen() {
                                                             .deliver = take,
                                                             .set_log_level = set_redis_log_level,
                                                             .keys = keys_.get(),
+                                                            .backups = backups_.get(),
                                                             .stop = [this] { begin_stop(); },
                                                             .leave = [this] { begin_leave(); }});
   if (auto listening = transport_->listen(); !listening) return listening;
@@ -476,6 +479,7 @@ void Daemon::end_turn() {
   if (disk_->damage()) end_broken(*disk_->damage());
   journal_->flush();
   begin_commit();
+  backups_->step();
   redis_->flush();
   push();
   transport_->end_turn();
@@ -508,7 +512,7 @@ void Daemon::notice_rest() {
 // At the end of a turn: before, views of what was read may be about.
 void Daemon::give_back_memory() {
   memory_is_due_ = false;
-  if (store_->committing()) return;
+  if (store_->committing() || backups_->busy()) return;
   if (auto given = disk_->give_back_memory(); !given) end_broken(given.error());
   release_arena_memory();
   ::malloc_trim(0);

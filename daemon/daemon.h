@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "daemon/backups.h"
 #include "daemon/commit_pace.h"
 #include "daemon/config.h"
 #include "daemon/event_loop.h"
@@ -99,6 +100,7 @@ class Daemon {
   std::unique_ptr<FileJournal> journal_;
   std::unique_ptr<LmdbStore> disk_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<Backups> backups_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<NodeLinks> links_;
   std::unique_ptr<Seeds> seeds_;

@@ -61,13 +61,9 @@ void Swim::begin_probe(Now now, SwimOutbox& out) {
   const Millis timeout = options_.probe_timeout * stretch;
   const auto known = round_trips_.find(target->id);
   const Millis round_trip = known == round_trips_.end() ? Millis{0} : known->second;
-  probe_.emplace();
-  probe_->target = target->id;
-  probe_->sequence = next_sequence_;
-  probe_->sent.push_back(now.steady);
-  probe_->patience = std::max(timeout / (options_.repings + 1), 2 * round_trip);
-  probe_->timeout = now.steady + timeout;
-  probe_->end = next_probe_;
+  const Millis patience = std::max(timeout / (options_.repings + 1), 2 * round_trip);
+  probe_ = Probe{target->id,  next_sequence_, {now.steady}, patience, now.steady + timeout,
+                 next_probe_, false,          {},           0};
   next_sequence_ += options_.repings + 2;
   ++counters_.probes;
   ping(*target, probe_->sequence, out);

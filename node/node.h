@@ -62,6 +62,7 @@ struct NodeOptions {
   std::string address;  // Where peers reach this node, as it is told to them.
   std::string version;
   std::vector<std::string> peers;     // Seeds, ip:port: one where nobody was met yet is known to be missing.
+  bool seeds_by_name = false;         // There are more, that were not looked up yet.
   Millis status_interval{1000};       // How often peers are told our digests.
   Millis exchange_interval{600'000};  // A scheduled exchange with each peer, whatever the digests say.
   Millis exchange_deadline{10'000};   // Without progress a session ends.
@@ -354,6 +355,7 @@ class Node {
   std::vector<Lag> lags(Now now) const;
 
   bool all_clocks_known() const;
+  bool is_alone() const;
   void meet(const Peer& peer);
 
   // Exchanges and jobs: node_exchanges.cpp.

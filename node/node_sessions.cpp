@@ -57,8 +57,16 @@ bool Node::all_clocks_known() const {
 // copy, need not have that; but it has it once it has caught up with those it met.
 bool Node::shows(const Clock& needed) const {
   if (!store_.clock().covers(needed)) return false;
-  if (met_nobody_) return all_clocks_known();
+  if (met_nobody_) return is_alone();
   return store_.clock().covers(met_);
+}
+
+// Nobody else belongs to the cluster, as far as can be known.
+bool Node::is_alone() const {
+  const bool seeds = options_.seeds_by_name || !to_join_.empty() ||
+                     std::any_of(options_.peers.begin(), options_.peers.end(),
+                                 [this](const std::string& seed) { return seed != options_.address; });
+  return !seeds && all_clocks_known();
 }
 
 std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }

@@ -403,6 +403,7 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
   if (result) {
     const bool early = planted(Fault::journal_dropped_early);
     journal_.on_committed(early ? synced() : pending_.committing_position());
+    committed_ = pending_.committing_position();
     ++commits_.count;
     commits_.rows += pending_.committing_rows();
     pending_.finish_commit();

@@ -182,6 +182,7 @@ class Store final : public Replica {
   // Hands what is pending to the ordered store if that is free. Answers whether a commit began.
   bool start_commit();
   bool committing() const { return pending_.committing(); }
+  JournalPosition committed() const { return committed_; }  // What the ordered store holds.
   bool has_uncommitted() const { return dirty_ || !pending_.empty(); }
   enum class CommitOutcome : std::uint8_t {
     committed,
@@ -297,6 +298,7 @@ class Store final : public Replica {
   std::string sweep_from_;
   JournalPosition cleared_at_;  // Of the last clear: until it is swept, every read has seen it.
   JournalPosition position_;
+  JournalPosition committed_;
   bool dirty_ = false;  // Clock, stamp or counts changed since the last commit began.
   Commits commits_;
   bool postponed_ = false;  // A batch waits for room.

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "store/restored.h"
 #include "store/row_record.h"
 #include "store/store.h"
 
@@ -12,7 +13,7 @@ namespace knit {
 namespace {
 
 constexpr std::uint8_t identity_version = 1;
-constexpr std::string_view identity_name = "identity";
+constexpr std::string_view identity_name = identity_record;
 constexpr std::string_view clock_name = "clock";
 constexpr std::string_view state_name = "state";
 constexpr std::string_view clear_name = "clear";
@@ -40,13 +41,74 @@ std::string sealed(std::string_view name, std::string_view value) {
   return bytes;
 }
 
+// Empty: it is not what was sealed.
+std::optional<std::string_view> unsealed(std::string_view name, std::string_view bytes) {
+  ByteReader in(bytes);
+  const std::uint64_t seal = in.u64();
+  const std::string_view value = in.raw(in.left());
+  if (!in.ok() || seal != seal_of(name, value)) return std::nullopt;
+  return value;
+}
+
+// Whose data these are.
+struct Owner {
+  NodeIdentity identity;
+  std::string cluster_id;
+  std::string cluster_name;
+  std::uint64_t keys{};  // Their fingerprint.
+};
+
+std::string encoded(const Owner& owner) {
+  std::string bytes;
+  ByteWriter out(bytes);
+  out.u8(identity_version);
+  out.u64(owner.identity.node.value);
+  out.u64(owner.identity.actor.value);
+  out.bytes(owner.cluster_id);
+  out.bytes(owner.cluster_name);
+  out.u64(owner.keys);
+  return bytes;
+}
+
 tl::unexpected<Error> is_damaged(std::string_view name) {
   return fail(ErrorCode::corrupt,
               "the data directory's " + std::string(name) +
                   " is damaged; move the directory away and let the peers fill a new one");
 }
 
+Result<Owner> decode_owner(std::string_view bytes) {
+  ByteReader in(bytes);
+  if (in.u8() > identity_version) {
+    return fail(ErrorCode::wrong_format,
+                "the data was written by a newer knit; install that version or a later one");
+  }
+  Owner owner;
+  owner.identity = {{in.u64()}, {in.u64()}};
+  owner.cluster_id = in.bytes();
+  owner.cluster_name = in.bytes();
+  owner.keys = in.u64();
+  if (!in.done()) return is_damaged(identity_name);
+  return owner;
+}
+
+Result<Owner> unseal_owner(std::string_view record) {
+  const auto bytes = unsealed(identity_record, record);
+  if (!bytes) return is_damaged(identity_name);
+  return decode_owner(*bytes);
+}
+
 }  // namespace
+
+Result<std::string> with_identity(std::string_view record, const NodeIdentity& fresh) {
+  auto owner = unseal_owner(record);
+  if (!owner) return tl::unexpected(owner.error());
+  owner->identity = fresh;
+  return sealed(identity_record, encoded(*owner));
+}
+
+Result<std::string> cluster_named_in(std::string_view record) {
+  return unseal_owner(record).map([](const Owner& owner) { return owner.cluster_name; });
+}
 
 Result<std::unique_ptr<Store>> Store::open(OrderedStore& disk, Journal& journal, StoreOptions options) {
   std::unique_ptr<Store> store(new Store(disk, journal, std::move(options)));
@@ -61,10 +123,8 @@ Result<std::optional<std::string_view>> Store::get_meta(std::string_view name) c
   const auto found = pending_.get(Table::meta, name);
   if (!found) return tl::unexpected(found.error());
   if (!found->value) return std::nullopt;
-  ByteReader in(*found->value);
-  const std::uint64_t seal = in.u64();
-  const std::string_view value = in.raw(in.left());
-  if (!in.ok() || seal != seal_of(name, value)) return is_damaged(name);
+  const auto value = unsealed(name, *found->value);
+  if (!value) return is_damaged(name);
   return value;
 }
 
@@ -128,26 +188,17 @@ Result<bool> Store::load_identity() {
     if (*others) return is_damaged(identity_name);
     return false;
   }
-  ByteReader in(**bytes);
-  const std::uint8_t version = in.u8();
-  if (version > identity_version) {
-    return fail(ErrorCode::wrong_format,
-                "the data was written by a newer knit; install that version or a later one");
-  }
-  const NodeIdentity identity{{in.u64()}, {in.u64()}};
-  const std::string_view cluster_id = in.bytes();
-  const std::string_view cluster_name = in.bytes();
-  const std::uint64_t keys = in.u64();
-  if (!in.done()) return is_damaged(identity_name);
-  if (cluster_id != options_.cluster.id) {
-    return fail(ErrorCode::refused, "the data belongs to cluster \"" + std::string(cluster_name) +
+  const auto owner = decode_owner(**bytes);
+  if (!owner) return tl::unexpected(owner.error());
+  if (owner->cluster_id != options_.cluster.id) {
+    return fail(ErrorCode::refused, "the data belongs to cluster \"" + owner->cluster_name +
                                         "\", the key file to another cluster, \"" + options_.cluster.name +
                                         "\"");
   }
-  if (keys != fingerprint(hash_keys())) {
+  if (owner->keys != fingerprint(hash_keys())) {
     return fail(ErrorCode::refused, "the key file has other hash keys than the data was written with");
   }
-  identity_ = identity;
+  identity_ = owner->identity;
   return true;
 }
 
@@ -166,6 +217,7 @@ Result<void> Store::load_state() {
   census_ = KeyCensus(state_in.u64());
   lost_rows_ = state_in.left() > 0 && state_in.u8() != 0;
   if (!state_in.done()) return is_damaged(state_name);
+  committed_ = position_;
   journal_.on_committed(position_);
   if (auto loaded = load_log(); !loaded) return loaded;
   return load_clear();
@@ -280,15 +332,8 @@ Result<void> Store::replay_row(const JournalRecord& record) {
 }
 
 void Store::put_identity() {
-  std::string bytes;
-  ByteWriter out(bytes);
-  out.u8(identity_version);
-  out.u64(identity_.node.value);
-  out.u64(identity_.actor.value);
-  out.bytes(options_.cluster.id);
-  out.bytes(options_.cluster.name);
-  out.u64(fingerprint(hash_keys()));
-  put_journaled_meta(identity_name, bytes);
+  const Owner owner{identity_, options_.cluster.id, options_.cluster.name, fingerprint(hash_keys())};
+  put_journaled_meta(identity_name, encoded(owner));
 }
 
 void Store::put_clear() { put_journaled_meta(clear_name, encode_clear()); }

@@ -51,6 +51,7 @@ struct Command {
 };
 
 // Each family of commands, in a file of its own.
+std::span<const Command> backup_commands();
 std::span<const Command> client_commands();
 std::span<const Command> compatibility_commands();
 std::span<const Command> config_commands();

@@ -38,7 +38,7 @@ class Replicated final : public Condition {
     if (written.sequence > 0) written_.add(written.actor, {1, written.sequence});
   }
   bool met(const Node& node) const override { return node.replicas_with(written_) >= replicas_; }
-  void answer(Reply& reply, const Node& node, bool) const override {
+  void answer(Reply& reply, const Node& node, Now, bool) const override {
     if (with_local_) {
       reply.array(2);
       reply.integer(1);  // The reply leaves when it is so.

@@ -49,6 +49,7 @@ class RedisServer {
     std::function<void(const std::string&)> set_log_level =
         nullptr;                           // "debug", "verbose", "notice", "warning".
     class KeyAdmin* keys = nullptr;        // Null: nothing between nodes is encrypted.
+    class BackupAdmin* backups = nullptr;  // Null: none are made.
     std::function<void()> stop = nullptr;  // As SIGTERM does. Called at the end of a turn. Null: refused.
     // Tells the members that this node goes, and then stops. Called and refused as stop().
     std::function<void()> leave = nullptr;

@@ -239,7 +239,7 @@ void Session::end_condition() {
 
 void Session::answer_condition(bool met) {
   Reply reply(reply_target(), protocol);
-  condition_->answer(reply, server_.node, met);
+  condition_->answer(reply, server_.node, server_.hooks.now(), met);
   end_reply(server_.node.store().applied());
   condition_.reset();
 }

@@ -51,7 +51,7 @@ class Condition {
   virtual ~Condition() = default;
   virtual bool met(const Node& node) const = 0;
   // `in_time`: met() was true, else the time was over.
-  virtual void answer(Reply& reply, const Node& node, bool in_time) const = 0;
+  virtual void answer(Reply& reply, const Node& node, Now now, bool in_time) const = 0;
   // It was not met for a while: whatever helps.
   virtual void nudge(Node&, Now, Outbox&) {}
 };
@@ -101,7 +101,7 @@ class Session {
   // error. False: it does not wait.
   bool unblock(std::string_view resp);
   void end_condition();  // As if the time were over: the daemon stops.
-  void kill();  // Executes no more, and is closed at the end of the turn.
+  void kill();           // Executes no more, and is closed at the end of the turn.
   // Requires: the server has no command in execution.
   void on_undone(std::string_view error_line);
 

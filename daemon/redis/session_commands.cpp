@@ -34,7 +34,7 @@ class Visible final : public Condition {
   explicit Visible(Clock needed) : needed_(std::move(needed)) {}
   bool met(const Node& node) const override { return node.shows(needed_); }
   void nudge(Node& node, Now now, Outbox& out) override { node.fetch(needed_, now, out); }
-  void answer(Reply& reply, const Node& node, bool in_time) const override {
+  void answer(Reply& reply, const Node& node, Now, bool in_time) const override {
     if (in_time) return reply.ok();
     const std::uint64_t missing = node.lacks(needed_);
     reply.error(missing > 0 ? fmt::format("BEHIND {} writes that the token names are not here yet", missing)

@@ -1,29 +1,11 @@
 #include "store/lmdb/committer.h"
 
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <utility>
 
 #include "base/check.h"
+#include "store/lmdb/thread_priority.h"
 
 namespace knit {
-
-namespace {
-
-// Nobody waits for the committer: loop and journal come first, for the processors and for the disk. Where the
-// system does not do it, nothing is lost but speed.
-void stand_back() {
-  constexpr int nice_value = 10;
-  constexpr int io_of_thread = 1;
-  constexpr int io_idle = 3 << 13;
-  const auto thread = static_cast<id_t>(::syscall(SYS_gettid));
-  static_cast<void>(::setpriority(PRIO_PROCESS, thread, nice_value));
-  static_cast<void>(::syscall(SYS_ioprio_set, io_of_thread, thread, io_idle));
-}
-
-}  // namespace
 
 Committer::Committer(Write write, std::function<void()> wake)
     : write_(std::move(write)), wake_(std::move(wake)), thread_([this] { run(); }) {}

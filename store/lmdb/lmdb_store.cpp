@@ -75,7 +75,8 @@ LmdbStore::LmdbStore(LmdbOptions options, DataDirectory directory, Environment e
       environment_(std::move(environment)),
       reader_(std::move(reader)),
       bytes_reusable_(environment_.count_bytes_reusable()),
-      committer_([this](const Batch& batch) { return write(batch); }, std::move(wake)) {}
+      wake_(std::move(wake)),
+      committer_([this](const Batch& batch) { return write(batch); }, wake_) {}
 
 tl::unexpected<Error> LmdbStore::failure(int code, const char* call) {
   Error error = environment_.error(code, call);
@@ -176,6 +177,20 @@ void LmdbStore::start_commit(const Batch& batch) {
   for (const Changes& table : batch.changes) changes += table.size();
   changes_kept_ = std::max(changes_kept_, changes);
   committer_.start(batch);
+}
+
+Result<void> LmdbStore::start_backup(const std::string& path) {
+  if (backup_) return fail(ErrorCode::refused, "a backup is being made already");
+  auto begun = Backup::begin(environment_, path, wake_);
+  if (!begun) return tl::unexpected(begun.error());
+  backup_ = std::move(*begun);
+  return {};
+}
+
+std::optional<Result<std::uint64_t>> LmdbStore::take_backup_result() {
+  auto result = backup_ ? backup_->result() : std::nullopt;
+  if (result) backup_.reset();
+  return result;
 }
 
 Result<void> LmdbStore::give_back_memory() {

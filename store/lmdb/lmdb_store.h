@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "store/lmdb/backup.h"
 #include "store/lmdb/committer.h"
 #include "store/lmdb/data_directory.h"
 #include "store/lmdb/environment.h"
@@ -64,9 +65,16 @@ class LmdbStore final : public OrderedStore {
   std::uint64_t activity() const { return activity_; }
   // Lets go of what the work so far has left in memory, and LMDB's pages above all: it keeps as many for its
   // next transaction as its largest one has changed, until the environment is closed. So it is opened anew,
-  // if that is worth it. Later reads find the map cold. Requires: no commit runs, its result was taken, and
-  // no scan runs. Ends reads. On an error the store is unusable.
+  // if that is worth it. Later reads find the map cold. Requires: no commit runs, its result was taken, no
+  // backup is made, and no scan runs. Ends reads. On an error the store is unusable.
   Result<void> give_back_memory();
+
+  // A copy of what is committed, in a file; see backup.h. `wake` is called as for a commit. refused, too, if
+  // one is made already.
+  Result<void> start_backup(const std::string& path);
+  const Backup* backup() const { return backup_.get(); }  // The one that is made; null: none.
+  // Its size, once; empty while it is made, and when there is none. Errors as Backup::result().
+  std::optional<Result<std::uint64_t>> take_backup_result();
 
   const std::string& directory() const { return directory_.path(); }
 
@@ -90,7 +98,9 @@ class LmdbStore final : public OrderedStore {
   std::uint64_t activity_ = 0;
   std::size_t changes_kept_ = 0;  // Of the largest batch that the environment has seen.
   std::atomic<std::uint64_t> bytes_reusable_;
-  Committer committer_;  // Last: its thread uses the environment.
+  std::function<void()> wake_;
+  Committer committer_;  // Last, these two: their threads use the environment.
+  std::unique_ptr<Backup> backup_;
 };
 
 }  // namespace knit

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <system_error>
 
 #include "store/lmdb/file_descriptor.h"
@@ -93,20 +94,51 @@ tl::unexpected<Error> cannot(const char* call, const std::string& path) {
 
 }  // namespace
 
-Result<void> check_meta_pages(const std::string& path, std::uint64_t map_bytes) {
+namespace {
+
+struct Front {
+  MetaPages pages{};
+  std::uint64_t file_bytes{};
+};
+
+// Empty: it is absent, or too short for two pages.
+Result<std::optional<Front>> read_front(const std::string& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return errno == ENOENT ? Result<void>{} : cannot("open", path);
+  if (!file.valid() && errno == ENOENT) return std::nullopt;
+  if (!file.valid()) return cannot("open", path);
   struct stat status{};
   if (::fstat(file.number(), &status) != 0) return cannot("fstat", path);
-  MetaPages pages{};
-  for (std::size_t i = 0; i < pages.size(); ++i) {
+  Front front;
+  front.file_bytes = static_cast<std::uint64_t>(status.st_size);
+  for (std::size_t i = 0; i < front.pages.size(); ++i) {
+    MetaPage& page = front.pages[i];
     const ssize_t size =
-        ::pread(file.number(), &pages[i], sizeof pages[i], static_cast<off_t>(i) * ::sysconf(_SC_PAGESIZE));
+        ::pread(file.number(), &page, sizeof page, static_cast<off_t>(i) * ::sysconf(_SC_PAGESIZE));
     if (size < 0) return cannot("read", path);
-    if (static_cast<std::size_t>(size) < sizeof pages[i]) return {};
+    if (static_cast<std::size_t>(size) < sizeof page) return std::nullopt;
   }
-  const char* wrong = what_is_wrong(pages, static_cast<std::uint64_t>(status.st_size), map_bytes);
+  return front;
+}
+
+}  // namespace
+
+Result<void> check_meta_pages(const std::string& path, std::uint64_t map_bytes) {
+  const auto front = read_front(path);
+  if (!front) return tl::unexpected(front.error());
+  if (!*front) return {};
+  const char* wrong = what_is_wrong((*front)->pages, (*front)->file_bytes, map_bytes);
   return wrong == nullptr ? Result<void>{} : fail(ErrorCode::corrupt, wrong);
+}
+
+Result<void> check_whole_copy(const std::string& path) {
+  const auto front = read_front(path);
+  if (!front) return tl::unexpected(front.error());
+  if (!*front) return fail(ErrorCode::corrupt, "it is too short");
+  const auto& [pages, file_bytes] = **front;
+  if (const char* wrong = what_is_wrong(pages, file_bytes, 0)) return fail(ErrorCode::corrupt, wrong);
+  const MetaPage& newest = pages[pages[1].transaction > pages[0].transaction ? 1 : 0];
+  const bool whole = file_bytes == newest.trees[0].pad * (newest.last_page + 1);
+  return whole ? Result<void>{} : fail(ErrorCode::corrupt, "its size is wrong");
 }
 
 }  // namespace knit

@@ -13,4 +13,8 @@ namespace knit {
 // What is absent or too short is left to LMDB. Errors: corrupt, with what is wrong; io.
 Result<void> check_meta_pages(const std::string& path, std::uint64_t map_bytes);
 
+// Whether a compact copy has all its pages: LMDB would read what is not there, which is a SIGBUS. Errors:
+// corrupt, io.
+Result<void> check_whole_copy(const std::string& path);
+
 }  // namespace knit

@@ -115,3 +115,22 @@ TEST_CASE("tokens and options that cannot be understood are refused") {
   CHECK(talk("KNIT SESSION ON TIMEOUT 0") == "-ERR timeout must not be zero\r\n");
   CHECK(talk("KNIT SESSION OFF now") == "-ERR syntax error\r\n");
 }
+
+TEST_CASE("a node that has met none of its seeds does not know what others have") {
+  NodeOptions options;
+  options.peers = {"127.0.0.1:7399"};
+  Door door({}, options);
+  Talk talk(door);
+  CHECK(talk("KNIT WAITFOR " + token_of(talk) + " 10").empty());
+  pass(door, 10ms);
+  CHECK(talk.go_on().starts_with("-BEHIND this node has not caught up with its peers"));
+}
+
+TEST_CASE("a node that is its own only seed is alone") {
+  NodeOptions options;
+  options.address = "127.0.0.1:7399";
+  options.peers = {options.address};
+  Door door({}, options);
+  Talk talk(door);
+  CHECK(talk("KNIT WAITFOR " + token_of(talk) + " 10") == "+OK\r\n");
+}

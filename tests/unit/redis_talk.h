@@ -14,8 +14,8 @@
 namespace knit::test {
 
 struct Door {
-  explicit Door(RedisOptions options = {})
-      : node(NodeOptions{}, *host.store, 1), server(std::move(options), node, hooks()) {}
+  explicit Door(RedisOptions options = {}, const NodeOptions& node_options = {})
+      : node(node_options, *host.store, 1), server(std::move(options), node, hooks()) {}
 
   RedisServer::Hooks hooks() {
     return {.now = [this] { return now; },
