@@ -64,6 +64,7 @@ void add_repair(CLI::App& app, Command& command);
 void add_lag(CLI::App& app, Command& command);
 void add_hints(CLI::App& app, Command& command);
 void add_verify(CLI::App& app, Command& command);
+void add_conflicts(CLI::App& app, Command& command);
 void add_backup(CLI::App& app, Command& command);
 void add_restore(CLI::App& app, Command& command);
 void add_keys(CLI::App& app, Command& command);

@@ -50,6 +50,7 @@ void describe(CLI::App& app, Command& command) {
   add_lag(app, command);
   add_hints(app, command);
   add_verify(app, command);
+  add_conflicts(app, command);
   add_backup(app, command);
   add_restore(app, command);
   add_keys(app, command);

@@ -3,7 +3,9 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 namespace knit {
 
@@ -20,7 +22,8 @@ struct Dot {
   auto operator<=>(const Dot&) const = default;
 };
 
-std::string to_string(ActorId actor);  // 16 hex digits.
-std::string to_string(Dot dot);        // actor:sequence
+std::string to_string(ActorId actor);                 // 16 hex digits.
+std::string to_string(Dot dot);                       // actor:sequence
+std::optional<Dot> parse_dot(std::string_view text);  // What to_string() makes, and nothing else.
 
 }  // namespace knit

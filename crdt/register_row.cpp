@@ -161,6 +161,18 @@ std::optional<Expiry> RegisterRow::shown_until() const {
   return std::max(value->expiry, counted.value_or(value->expiry));
 }
 
+void RegisterRow::resolve(Sibling sibling, std::span<const Dot> superseded) {
+  std::erase_if(siblings_, [&](const Sibling& mine) {
+    const bool seen = std::find(superseded.begin(), superseded.end(), mine.dot) != superseded.end();
+    if (seen) context_.add(mine.dot);
+    return seen;
+  });
+  siblings_.insert(std::upper_bound(siblings_.begin(), siblings_.end(), sibling.dot,
+                                    [](Dot dot, const Sibling& s) { return dot < s.dot; }),
+                   std::move(sibling));
+  limit_siblings();
+}
+
 const Component* RegisterRow::continuable(ActorId actor, WallTime now) const {
   const auto seen = shown(now);
   return seen ? counter_.continuable(actor, seen->expiry, context_, now) : nullptr;

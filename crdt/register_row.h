@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -101,6 +102,10 @@ class RegisterRow {
   // A local write: supersedes all siblings and resets the counter. Requires: sibling.stamp >
   // greatest_stamp(), or both at the maximum, and a dot that was never used.
   void write(Sibling sibling);
+
+  // A local write by somebody who has seen the siblings with these dots and no others: they go, the others
+  // stay beside it. Requires, beside what write() does: the counter is empty.
+  void resolve(Sibling sibling, std::span<const Dot> superseded);
 
   // The component of `actor` that an increment would continue, if there is one.
   const Component* continuable(ActorId actor, WallTime now) const;

@@ -251,4 +251,14 @@ Result<std::vector<Sibling>> Keyspace::siblings(std::string_view key) {
   return siblings;
 }
 
+Result<void> Keyspace::resolve(std::string_view key, std::span<const Dot> superseded, std::string value,
+                               WallTime now) {
+  if (value.size() > value_bytes_max) return fail(ErrorCode::bad_input, "the value is longer than 64 MiB");
+  auto row = open_to_replace(key, Store::Values::decoded);
+  if (!row) return tl::unexpected(row.error());
+  if (auto written = store_.resolve(*row, superseded, std::move(value), {}, now); !written) return written;
+  seen_ = row->seen;
+  return {};
+}
+
 }  // namespace knit

@@ -71,6 +71,10 @@ class Keyspace {
 
   // All siblings of a key, the winner first; empty if the row does not exist.
   Result<std::vector<Sibling>> siblings(std::string_view key);
+  // Writes a value in place of the siblings with these dots; others, that came since, stay beside it. Errors
+  // as Store::resolve(), and bad_input for a key or value that is too long.
+  Result<void> resolve(std::string_view key, std::span<const Dot> superseded, std::string value,
+                       WallTime now);
 
   JournalPosition seen() const { return seen_; }
 

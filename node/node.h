@@ -417,8 +417,8 @@ class Node {
   OutStream::Copy stream_copy_;
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
-  Clock met_;               // What peers had when they were met first,
-  bool met_nobody_ = true;  // if one was.
+  Clock met_;                    // What peers had when they were met first,
+  bool met_nobody_ = true;       // if one was.
   WriteTimes write_times_;
   ActorId timed_actor_;
   Histogram stream_delays_{stream_delay_bounds};

@@ -282,6 +282,8 @@ NodeStatus Node::status(Now now) {
   status.lags = lags(now);
   status.log = {store_.log().bytes(), store_.log().bytes_max(), store_.log().oldest()};
   status.stale_reads = store_.stale_reads();
+  status.conflicts_of_writes = store_.conflicts().of_writes();
+  status.conflicts_of_deletes = store_.conflicts().of_deletes();
   status.stream_delays = stream_delays_;
   return status;
 }

@@ -126,6 +126,8 @@ struct NodeStatus {
   std::vector<Lag> lags;      // Of each pair of nodes whose clocks are known.
   LogStatus log;
   StaleReads stale_reads;
+  std::uint64_t conflicts_of_writes{};  // That met here since the start.
+  std::uint64_t conflicts_of_deletes{};
   // Milliseconds from a write here to a peer's acknowledgement that it is durable there; over all peers.
   Histogram stream_delays{stream_delay_bounds};
 };

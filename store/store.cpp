@@ -204,6 +204,19 @@ std::optional<Uint128> Store::digest_of(std::string_view row_key, const Register
 }
 
 // Lays the changed row over the store, and lets tree, counts, log and journal follow.
+Result<void> Store::resolve(OpenRow& row, std::span<const Dot> superseded, std::string value, Expiry expiry,
+                            WallTime now) {
+  if (!row.row.counter().empty())
+    return fail(ErrorCode::refused, "the key is a counter: concurrent increments all count");
+  if (auto space = check_space(has_space()); !space) return space;
+  cover(row.row);
+  const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
+  const Dot dot = next_dot();
+  row.row.resolve({dot, stamp, expiry, Content::value, std::move(value)}, superseded);
+  store_row(row, row.name, dot);
+  return {};
+}
+
 void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> dot) {
   const Position position = position_of(row.row_key);
   const auto digest = digest_of(row.row_key, row.row);
@@ -306,6 +319,10 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   count_stale_read(row_key, theirs->body.row, now);
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
+  if (!mine->row.siblings().empty()) {
+    const std::string_view name = theirs->key.inline_name ? theirs->key.name : theirs->body.name;
+    conflicts_.note(name, mine->row, theirs->body.row, now);
+  }
   if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) {
     if (dot) gain(*dot);
     append_unchanged(row_key);

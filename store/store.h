@@ -28,6 +28,7 @@
 #include "crdt/stamp.h"
 #include "merkle/replica.h"
 #include "merkle/tree.h"
+#include "store/conflicts.h"
 #include "store/identity.h"
 #include "store/key_census.h"
 #include "store/log_extent.h"
@@ -108,6 +109,10 @@ class Store final : public Replica {
   // Adds to the counter of the row; see RegisterRow::increment(). bad_input: the amounts would go beyond 128
   // bits. refused: the row has too many components. Requires, too: amount is not zero.
   Result<void> add(OpenRow& row, const Decimal& amount, WallTime now);
+  // As write(), of a value that supersedes the siblings with these dots and no others. refused, too, if
+  // increments are live in the row: their sum is no sibling.
+  Result<void> resolve(OpenRow& row, std::span<const Dot> superseded, std::string value, Expiry expiry,
+                       WallTime now);
   // Everything that the clock covers. refused, too, if the clear would have too many gaps.
   Result<void> clear_all(WallTime now);
 
@@ -140,6 +145,8 @@ class Store final : public Replica {
   Result<void> cover_streamed(const Clock& dots);
   // Of glances that did not see what had been written before them.
   const StaleReads& stale_reads() const { return stale_reads_; }
+  // Concurrent writes that met here since the start.
+  const Conflicts& conflicts() const { return conflicts_; }
   // Changes with the clear.
   std::uint64_t clears() const { return clears_; }
   // Forgets the oldest part of a log beyond its bounds. To be called about once a second.
@@ -294,6 +301,7 @@ class Store final : public Replica {
   std::uint64_t clears_ = 0;
   ReadMarks read_marks_;
   StaleReads stale_reads_;
+  Conflicts conflicts_;
   bool swept_ = true;  // No row holds a sibling that the clear covers.
   std::string sweep_from_;
   JournalPosition cleared_at_;  // Of the last clear: until it is swept, every read has seen it.

@@ -328,6 +328,10 @@ void replication_metrics(const NodeStatus& node, MetricList& out) {
             any ? std::optional(seconds(node.stale_reads.last_age)) : std::nullopt);
   out.gauge("knit_stale_read_most_age_seconds", "How much later than the write the worst stale read was.",
             any ? std::optional(seconds(node.stale_reads.most_age)) : std::nullopt);
+  out.counter("knit_conflicts_of_writes_total", "Concurrent writes of one key that met here.",
+              number(node.conflicts_of_writes));
+  out.counter("knit_conflicts_of_deletes_total", "Deletes and concurrent writes of one key that met here.",
+              number(node.conflicts_of_deletes));
   constexpr double millis_per_second = 1000;
   out.histogram("knit_replication_delay_seconds",
                 "Time from a write here until a peer has it on its disk; counted for each peer.",

@@ -55,6 +55,7 @@ std::span<const Command> backup_commands();
 std::span<const Command> client_commands();
 std::span<const Command> compatibility_commands();
 std::span<const Command> config_commands();
+std::span<const Command> conflict_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> copy_commands();
 std::span<const Command> counter_commands();

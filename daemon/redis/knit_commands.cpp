@@ -27,12 +27,6 @@ void members(Call& call) { write_members(call.reply, call.node().members(), call
 void lag(Call& call) { write_lags(call.reply, call.node().status(call.now())); }
 void hints(Call& call) { write_hints(call.reply, call.node().status(call.now())); }
 
-void siblings(Call& call) {
-  const auto found = call.keyspace()->siblings(call[2]);
-  if (!found) return call.reply.error(found.error());
-  write_siblings(call.reply, call[2], *found);
-}
-
 // The error, if the only job has one.
 bool answer_failure(Reply& reply, const JobDone& done) {
   if (done.error.empty()) return false;
@@ -215,8 +209,6 @@ constexpr Command table[] = {
     {"knit|members", 2, loading | stale, 0, 0, 0, group, "", "Lists the nodes of the cluster.", members},
     {"knit|repair", -2, admin | blocking, 0, 0, 0, group, "[peer | ALL | peer DRYRUN [LIMIT count]]",
      "Makes the data of this node and of peers equal.", repair},
-    {"knit|siblings", 3, readonly, 2, 2, 1, group, "key",
-     "Shows all values of a key that concurrent writes left.", siblings},
     {"knit|status", 2, loading | stale, 0, 0, 0, group, "", "Shows the state of this node and its peers.",
      status},
     {"knit|tags", -2, admin, 0, 0, 0, group, "[name=value [name=value ...]]",

@@ -28,6 +28,7 @@ void write_report(Reply reply, const ExchangeReport& report);
 void write_diff(Reply reply, const JobDone& done, std::size_t limit);
 void write_verification(Reply reply, const Store::Verification& verification, const ScrubStatus& scrub,
                         Millis duration);
+void write_conflicts(Reply reply, const Conflicts& conflicts, std::size_t limit);
 void write_siblings(Reply reply, std::string_view key, const std::vector<Sibling>& siblings);
 
 void knit_keys(struct Call& call);  // knit_key_commands.cpp

@@ -156,12 +156,43 @@ void write_verification(Reply reply, const Store::Verification& verification, co
   map.write_to(reply);
 }
 
+// What KNIT RESOLVE takes as what its client has seen.
+std::string dots_text(const std::vector<Sibling>& siblings) {
+  std::string text;
+  for (const Sibling& sibling : siblings) text += (text.empty() ? "" : ",") + to_string(sibling.dot);
+  return text;
+}
+
 void write_siblings(Reply reply, std::string_view key, const std::vector<Sibling>& siblings) {
   MapReply map(reply.protocol());
   map.text("key", key);
   Reply list = map.field("siblings");
   list.array(siblings.size());
   for (std::size_t at = 0; at < siblings.size(); at++) write_sibling(list, siblings[at], at == 0);
+  map.text("context", dots_text(siblings));
+  map.write_to(reply);
+}
+
+void write_conflicts(Reply reply, const Conflicts& conflicts, std::size_t limit) {
+  MapReply map(reply.protocol());
+  map.count("of_writes", conflicts.of_writes());
+  map.count("of_deletes", conflicts.of_deletes());
+  const auto& recent = conflicts.recent();
+  const std::size_t listed = std::min(limit, recent.size());
+  Reply list = map.field("recent");
+  list.array(listed);
+  for (std::size_t at = 0; at < listed; ++at) {
+    const Conflict& conflict = recent[recent.size() - 1 - at];
+    MapReply entry(reply.protocol());
+    entry.text("key", conflict.key);
+    entry.count("found_ms", conflict.found.millis);
+    entry.text("cause", conflict.with_delete() ? "delete" : "writes");
+    write_sibling(entry.field("winner"), conflict.winner, true);
+    write_sibling(entry.field("loser"), conflict.loser, false);
+    entry.count("winner_bytes", conflict.winner_bytes);
+    entry.count("loser_bytes", conflict.loser_bytes);
+    entry.write_to(list);
+  }
   map.write_to(reply);
 }
 

@@ -84,7 +84,7 @@ class History {
  private:
   void step(std::size_t index) {
     Replica& node = nodes_[index];
-    switch (random_.below(14)) {
+    switch (random_.below(15)) {
       case 0:
       case 1:
       case 2: return write(index, Content::value);
@@ -94,9 +94,27 @@ class History {
       case 6:
       case 7:
       case 8: return increment(index);
-      case 9: return node.receive(snapshots_.empty() ? node : random_.one_of(snapshots_));
+      case 9: return resolve(index);
+      case 10: return node.receive(snapshots_.empty() ? node : random_.one_of(snapshots_));
       default: return node.receive(random_.one_of(nodes_));
     }
+  }
+
+  // Somebody who has seen some of the siblings.
+  void resolve(std::size_t index) {
+    Replica& node = nodes_[index];
+    if (!node.row.counter().empty()) return;
+    const Dot dot{{100 + index}, node.known.highest({100 + index}) + 1};
+    const Stamp stamp{std::max(node.row.greatest_stamp().value + 1, random_.below(50))};
+    std::vector<Dot> seen;
+    for (const Sibling& sibling : node.row.siblings()) {
+      if (random_.below(2) == 0) continue;
+      seen.push_back(sibling.dot);
+      superseded_.insert(sibling.dot);
+    }
+    node.row.resolve({dot, stamp, {}, Content::value, "r" + std::to_string(dot.sequence)}, seen);
+    node.known.add(dot);
+    written_[dot] = {};
   }
 
   void write(std::size_t index, Content content) {
