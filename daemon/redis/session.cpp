@@ -127,13 +127,14 @@ bool Session::is_late(Millis since, Millis timeout) const {
 }
 
 std::optional<Millis> Session::deadline() const {
-  if (condition_ != nullptr) {
-    if (!nudged_) return condition_since_ + nudge_after;
-    if (condition_timeout_ == Millis{0}) return std::nullopt;
-    return condition_since_ + condition_timeout_;
+  if (condition_ == nullptr) {
+    if (!held_ || !gate.closed_since) return std::nullopt;
+    return *gate.closed_since + gate.timeout;
   }
-  if (!held_ || !gate.closed_since) return std::nullopt;
-  return *gate.closed_since + gate.timeout;
+  std::optional<Millis> next;
+  if (condition_timeout_ > Millis{0}) next = condition_since_ + condition_timeout_;
+  if (!nudged_) next = std::min(next.value_or(Millis::max()), condition_since_ + nudge_after);
+  return next;
 }
 
 Session::Pause Session::run() {
