@@ -187,7 +187,7 @@ Session::Pause Session::run_request(bool& executed) {
   held_ = must_hold();
   executed = !held_;
   if (held_) {
-    if (!gate.needed.empty() && !gate.closed_since) gate.closed_since = server_.now.steady;
+    if (gate.needed && !gate.closed_since) gate.closed_since = server_.now.steady;
     return Pause::pressure;
   }
   execute();
@@ -197,23 +197,23 @@ Session::Pause Session::run_request(bool& executed) {
 
 // By a CLIENT PAUSE, or until what the client has seen elsewhere is here too.
 bool Session::must_hold() const {
-  const bool gated = !gate.needed.empty();
-  if (!server_.paused() && !gated) return false;
+  if (!server_.paused() && !gate.needed) return false;
   if (server_.paused() && server_.pause.all) return true;
   const Command* command = resolve(parser_, server_.options.debug_commands).command;
   if (command == nullptr) return false;
   if (server_.paused() && command->has(command_flag::write)) return true;
-  if (!gated || !is_gated(*command) || server_.node.shows(gate.needed)) return false;
+  if (!is_gated(*command) || server_.node.shows(*gate.needed)) return false;
   return !gate.closed_since || !is_late(*gate.closed_since, gate.timeout);
 }
 
 bool Session::is_gated(const Command& command) const {
-  return !gate.needed.empty() && command.has(command_flag::readonly | command_flag::write);
+  return gate.needed && command.has(command_flag::readonly | command_flag::write);
 }
 
 std::string Session::behind() const {
-  return fmt::format("BEHIND {} writes that this client has seen are not here yet",
-                     server_.node.lacks(gate.needed));
+  const std::uint64_t missing = server_.node.lacks(*gate.needed);
+  if (missing == 0) return std::string(not_caught_up);
+  return fmt::format("BEHIND {} writes that this client has seen are not here yet", missing);
 }
 
 // Answers whether the command is over.
@@ -292,8 +292,8 @@ void Session::execute() {
   }
   if (resolved.command == nullptr) return reject(resolved.named, resolved.error);
   if (is_gated(*resolved.command)) {
-    if (!server_.node.shows(gate.needed)) return reject(resolved.command, behind());
-    gate.needed = {};
+    if (!server_.node.shows(*gate.needed)) return reject(resolved.command, behind());
+    gate.needed.reset();
   }
   if (last_command_ != resolved.command) {
     last_command_ = resolved.command;

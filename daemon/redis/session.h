@@ -56,10 +56,14 @@ class Condition {
   virtual void nudge(Node&, Now, Outbox&) {}
 };
 
+// Why a token is not shown whose writes are all here: others that it leaves out may be missing.
+constexpr std::string_view not_caught_up =
+    "BEHIND this node has not caught up with its peers since it was started";
+
 // KNIT SESSION ON: no command sees the keys before all this is here.
 struct ReadGate {
-  Clock needed;      // Empty: open.
-  Millis timeout{};  // Of each command; then it is refused.
+  std::optional<Clock> needed{};  // None: open. A clock may be empty, on a node that has not caught up.
+  Millis timeout{};               // Of each command; then it is refused.
   std::optional<Millis> closed_since{};
 };
 

@@ -37,8 +37,8 @@ class Visible final : public Condition {
   void answer(Reply& reply, const Node& node, Now, bool in_time) const override {
     if (in_time) return reply.ok();
     const std::uint64_t missing = node.lacks(needed_);
-    reply.error(missing > 0 ? fmt::format("BEHIND {} writes that the token names are not here yet", missing)
-                            : "BEHIND this node has not caught up with its peers since it was started");
+    if (missing == 0) return reply.error(not_caught_up);
+    reply.error(fmt::format("BEHIND {} writes that the token names are not here yet", missing));
   }
 
  private:

@@ -124,6 +124,10 @@ TEST_CASE("a node that has met none of its seeds does not know what others have"
   CHECK(talk("KNIT WAITFOR " + token_of(talk) + " 10").empty());
   pass(door, 10ms);
   CHECK(talk.go_on().starts_with("-BEHIND this node has not caught up with its peers"));
+  CHECK(talk("KNIT SESSION ON " + token_of(talk) + " TIMEOUT 10") == "+OK\r\n");
+  CHECK(talk("GET k").empty());
+  pass(door, 10ms);
+  CHECK(talk.go_on().starts_with("-BEHIND this node has not caught up with its peers"));
 }
 
 TEST_CASE("a node that is its own only seed is alone") {
