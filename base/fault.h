@@ -50,6 +50,12 @@ enum class Fault : std::uint8_t {
   streamed_not_logged,
   clear_not_streamed,
   relay_refused,
+  purged_above_floor,
+  floor_without_the_down,
+  purged_at_floor,
+  rejoined_with_all,
+  merged_from_below,
+  clock_before_its_rows,
 };
 
 #ifdef KNIT_PLANT_FAULTS

@@ -20,12 +20,6 @@ bool Clock::covers(Dot dot) const {
   return range != entry.above.end() && range->first <= dot.sequence;
 }
 
-bool Clock::covers(const Clock& other) const {
-  Clock joined = *this;
-  joined.join(other);
-  return joined == *this;
-}
-
 namespace {
 
 // Calls visit(first, last) for each run of dots of an entry.
@@ -55,6 +49,11 @@ std::uint64_t lacking(const Clock::Entry& mine, const Clock::Entry& theirs) {
 }
 
 }  // namespace
+
+bool Clock::covers(const Clock& other) const {
+  return std::all_of(other.entries_.begin(), other.entries_.end(),
+                     [&](const auto& entry) { return covers(other, entry.first); });
+}
 
 bool Clock::covers(const Clock& other, ActorId actor) const {
   const auto theirs = other.entries_.find(actor);
@@ -115,6 +114,15 @@ void Clock::truncate(ActorId actor, std::uint64_t sequence) {
   std::erase_if(entry.above, [&](Range range) { return range.first > sequence; });
   if (!entry.above.empty()) entry.above.back().last = std::min(entry.above.back().last, sequence);
   if (entry == Entry{}) entries_.erase(found);
+}
+
+Clock Clock::common_bases(const Clock& a, const Clock& b) {
+  Clock common;
+  for (const auto& [actor, entry] : a.entries_) {
+    const std::uint64_t base = std::min(entry.base, b.base(actor));
+    if (base > 0) common.entries_[actor].base = base;
+  }
+  return common;
 }
 
 // Unites `range` with all that it overlaps or touches, then lets the base swallow what it reaches.

@@ -47,6 +47,8 @@ class Clock {
   // Takes over what `from` says of `actor`, be it less or more.
   void replace(ActorId actor, const Clock& from);
   void join(const Clock& other);
+  // What both have of each actor without a gap.
+  static Clock common_bases(const Clock& a, const Clock& b);
   // Forgets all dots of `actor` above `sequence`: they turned out to name other writes than ours.
   void truncate(ActorId actor, std::uint64_t sequence);
 

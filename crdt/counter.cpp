@@ -189,13 +189,13 @@ void Counter::drop_dead(ActorId actor, VersionVector& context, WallTime now) {
 
 bool Counter::merge(const Counter& other, const VersionVector& context, const VersionVector& other_context) {
   bool changed = std::erase_if(components_, [&](const Component& mine) {
-                   return other_context.covers(mine.created) && other.find(mine.created) == nullptr;
+                   return other_context.covers(mine.last_dot()) && other.find(mine.created) == nullptr;
                  }) > 0;
   for (const Component& theirs : other.components_) {
     const auto mine = find_place(components_, theirs.created);
     if (mine != components_.end() && mine->created == theirs.created) {
       changed = mine->merge(theirs) || changed;
-    } else if (!context.covers(theirs.created)) {
+    } else if (!context.covers(theirs.last_dot())) {
       components_.insert(mine, theirs);
       changed = true;
     }
@@ -207,12 +207,12 @@ bool Counter::has_news(const Counter& mine, const VersionVector& context, const 
                        const VersionVector& their_context) {
   const auto new_to_them = [&](const Component& c) {
     const Component* same = theirs.find(c.created);
-    if (same == nullptr) return !their_context.covers(c.created);
+    if (same == nullptr) return !their_context.covers(c.last_dot());
     Component merged = *same;
     return merged.merge(c);
   };
   const auto dropped_by_me = [&](const Component& c) {
-    return context.covers(c.created) && mine.find(c.created) == nullptr;
+    return context.covers(c.last_dot()) && mine.find(c.created) == nullptr;
   };
   return std::any_of(mine.components_.begin(), mine.components_.end(), new_to_them) ||
          std::any_of(theirs.components_.begin(), theirs.components_.end(), dropped_by_me);

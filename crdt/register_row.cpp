@@ -107,6 +107,14 @@ bool has_news(const RowVersion& mine, const RowVersion& theirs) {
          Counter::has_news(mine.counter, mine.context, theirs.counter, theirs.context);
 }
 
+RegisterRow RegisterRow::unreadable(const Clock& seen) {
+  RegisterRow row;
+  for (const auto& [actor, entry] : seen.entries()) {
+    if (entry.base > 0) row.context_.add({actor, entry.base});
+  }
+  return row;
+}
+
 RowVersion RegisterRow::version() const {
   RowVersion version;
   for (const Sibling& s : siblings_) version.live.push_back({s.dot, s.expiry});
@@ -247,7 +255,7 @@ bool RegisterRow::merge_at(ActorId self, const RegisterRow& other) {
   for (const Component& theirs : other.counter_.components()) {
     if (theirs.created.actor != self) continue;
     const Component* mine = counter_.find(theirs.created);
-    const bool lost = mine == nullptr ? !context_.covers(theirs.created)
+    const bool lost = mine == nullptr ? !context_.covers(theirs.last_dot())
                                       : mine->last < theirs.last || mine->added < theirs.added ||
                                             mine->subtracted < theirs.subtracted;
     if (lost) told.push_back(theirs.last_dot());
@@ -285,6 +293,55 @@ bool RegisterRow::apply_clear(const Clock& covered) {
   if (!whole_context && !planted(Fault::cleared_forgotten_at_once)) return changed;
   return std::erase_if(siblings_, [](const Sibling& s) { return s.content == Content::cleared; }) > 0 ||
          changed;
+}
+
+bool RegisterRow::is_spent() const {
+  return counter_.empty() && std::all_of(siblings_.begin(), siblings_.end(),
+                                         [](const Sibling& s) { return s.content != Content::value; });
+}
+
+std::optional<Dot> RegisterRow::above(const Clock& floor) const {
+  const auto lies_above = [&](Dot dot) { return dot.sequence > floor.base(dot.actor); };
+  for (const Sibling& sibling : siblings_) {
+    if (lies_above(sibling.dot)) return sibling.dot;
+  }
+  const auto& superseded = context_.entries();
+  const auto found = std::find_if(superseded.begin(), superseded.end(), lies_above);
+  return found == superseded.end() ? std::nullopt : std::optional(*found);
+}
+
+std::vector<Dot> RegisterRow::spent_beside(const RegisterRow& other, const Clock& floor) const {
+  std::vector<Dot> spent;
+  for (const Sibling& mine : siblings_) {
+    const bool lies_below = mine.dot.sequence <= floor.base(mine.dot.actor);
+    const bool known =
+        other.context_.covers(mine.dot) || find_dot(other.siblings_, mine.dot) != other.siblings_.end();
+    if (mine.content != Content::value && lies_below && !known) spent.push_back(mine.dot);
+  }
+  return spent;
+}
+
+void RegisterRow::give_up(std::span<const Dot> spent) {
+  for (const Dot dot : spent) {
+    siblings_.erase(find_dot(siblings_, dot));
+    context_.add(dot);
+  }
+}
+
+bool RegisterRow::settle_spent(RegisterRow& other, const Clock& floor) {
+  if (siblings_.empty() || other.siblings_.empty() || !counter_.empty() || !other.counter_.empty())
+    return false;
+  const std::vector<Dot> mine = spent_beside(other, floor);
+  other.give_up(other.spent_beside(*this, floor));
+  give_up(mine);
+  return !mine.empty();
+}
+
+bool RegisterRow::keep_what_is_in(const RowVersion& theirs, const Clock& fence) {
+  return std::erase_if(siblings_, [&](const Sibling& mine) {
+           return fence.covers(mine.dot) && !theirs.context.covers(mine.dot) &&
+                  find_dot(theirs.live, mine.dot) == theirs.live.end();
+         }) > 0;
 }
 
 bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh,

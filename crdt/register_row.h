@@ -79,6 +79,11 @@ struct Shown {
 
 class RegisterRow {
  public:
+  RegisterRow() = default;
+  // A row that cannot be read any more, of which nothing is known but that all it held is in `seen`: a write
+  // over it supersedes all of that.
+  static RegisterRow unreadable(const Clock& seen);
+
   const std::vector<Sibling>& siblings() const { return siblings_; }  // Ascending by dot.
   const VersionVector& context() const { return context_; }
   const Counter& counter() const { return counter_; }
@@ -140,6 +145,21 @@ class RegisterRow {
   // A row that is left empty may vanish. Returns true if anything changed.
   bool apply_clear(const Clock& covered);
 
+  // Purge. A row that shows nothing at any time, and was never incremented, is *spent*. Once all nodes have
+  // all that it tells (its dots and its context lie at or below the floor) it may vanish.
+  bool is_spent() const;
+  // A dot that keeps a spent row from vanishing. Empty: all that the row tells lies at or below the floor.
+  std::optional<Dot> above(const Clock& floor) const;
+  // Before a merge of two rows of nodes that both have all of `floor`: what is spent in one, at or below the
+  // floor, and unknown to the other although that is not empty, was superseded by what the other shows, by
+  // somebody who had purged it. Its dots go into the context. Returns true if anything went here. Rows with
+  // increments are left as they are: a tombstone does not hide those.
+  bool settle_spent(RegisterRow& other, const Clock& floor);
+  // Rejoin: `theirs` is the row of somebody who has all of `fence`, as all others have, where this node lacks
+  // some. What is in `fence` and unknown to `theirs` was superseded, and what superseded it was purged.
+  // Returns true if anything went.
+  bool keep_what_is_in(const RowVersion& theirs, const Clock& fence);
+
   // `actor` turned out to have issued dots above `sequence` for other writes than ours. If a sibling
   // here has such a dot it becomes `fresh`; so do increments (see Counter::reissue()); the context forgets
   // those dots. Returns true if one had.
@@ -158,6 +178,8 @@ class RegisterRow {
 
  private:
   void limit_siblings();
+  std::vector<Dot> spent_beside(const RegisterRow& other, const Clock& floor) const;
+  void give_up(std::span<const Dot> spent);
 
   std::vector<Sibling> siblings_;
   VersionVector context_;

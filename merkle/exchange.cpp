@@ -118,7 +118,7 @@ void Exchange::State::start() {
 
 void Exchange::State::begin_work() {
   using Role = ExchangeWork::Role;
-  const Role role = !options.only_compare ? Role::repair : initiator ? Role::collect : Role::compare;
+  const Role role = !only_compares(options.mode) ? Role::repair : initiator ? Role::collect : Role::compare;
   work.emplace(replica, options, role, salt);
 }
 
@@ -127,7 +127,7 @@ std::string Exchange::State::open() {
   start();
   begin_work();
   const HashKeys& keys = replica.hash_keys();
-  wire::Open open{options.only_compare,
+  wire::Open open{options.mode,
                   root_digest(replica.tree(), start_clear, keys),
                   start_clock.digest(keys.digest),
                   clear_digest(start_clear, keys),
@@ -180,11 +180,11 @@ Reply Exchange::State::begin_message(WallTime now) {
   const bool begun = work.has_value();
   if (kind == wire::Kind::open && !begun && !initiator) return on_open(in);
   if (kind == wire::Kind::turn && begun && !clear_sent) {
-    current->reader.emplace(in, options.only_compare, actors_received);
+    current->reader.emplace(in, only_compares(options.mode), actors_received);
     current->stage = MessageWork::Stage::reading;
     return std::nullopt;
   }
-  if (kind == wire::Kind::clear && begun && !options.only_compare) return on_clear(in, now);
+  if (kind == wire::Kind::clear && begun && !only_compares(options.mode)) return on_clear(in, now);
   if (kind == wire::Kind::abort && begun && in.done()) {
     outcome = Outcome::incomplete;
     return std::nullopt;
@@ -195,15 +195,16 @@ Reply Exchange::State::begin_message(WallTime now) {
 Reply Exchange::State::on_open(ByteReader& in) {
   const auto open = wire::decode_open(in);
   if (!open) return tl::unexpected(open.error());
-  options.only_compare = open->only_compare;
+  options.mode = open->mode;
   salt = open->salt;
   start();
   begin_work();
   if (!replica.tree().complete() && !planted(Fault::exchange_before_tree)) return give_up();
   const HashKeys& keys = replica.hash_keys();
   const bool clears_differ = open->clear_digest != clear_digest(start_clear, keys);
-  if (!options.only_compare && clears_differ && !planted(Fault::clear_not_passed_on)) return send_clear();
-  clocks_differ = !options.only_compare && open->clock_digest != start_clock.digest(keys.digest);
+  if (!only_compares(options.mode) && clears_differ && !planted(Fault::clear_not_passed_on))
+    return send_clear();
+  clocks_differ = !only_compares(options.mode) && open->clock_digest != start_clock.digest(keys.digest);
   first_turn_seen = true;
   wire::Turn& turn = current->turn;  // What the opening amounts to.
   turn.done = true;
@@ -252,7 +253,7 @@ Reply Exchange::State::on_overtaken() {
     outcome = Outcome::incomplete;
     return std::nullopt;
   }
-  if (options.only_compare || replica.clear() == start_clear) return give_up();
+  if (only_compares(options.mode) || replica.clear() == start_clear) return give_up();
   return send_clear();
 }
 
@@ -268,7 +269,7 @@ std::uint64_t Exchange::State::ranges_allowed() const {
 }
 
 Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
-  if (initiator && !first_turn_seen) clocks_differ = turn.clocks_differ && !options.only_compare;
+  if (initiator && !first_turn_seen) clocks_differ = turn.clocks_differ && !only_compares(options.mode);
   first_turn_seen = true;
   if (turn.clock && (!clocks_differ || peer_clock))
     return broken("the peer sent a clock that was not asked for");
@@ -283,18 +284,19 @@ Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
 Result<bool> Exchange::State::merge(Effort& effort, WallTime now) {
   const auto& rows = current->turn.rows;
   if (peer_clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*peer_clock, now);
-  if (options.only_compare && !rows.empty())
+  if (only_compares(options.mode) && !rows.empty())
     return broken("the peer ships rows although it was only to compare");
   for (; current->merged < rows.size() && !effort.spent(); ++current->merged) {
     const wire::ShippedRow& row = rows[current->merged];
     effort.spend(effort::merge + row.body.size() / effort::bytes);
-    const auto changed = replica.merge_row(row.row_key, row.body, now);
+    const auto changed = options.peer_is_below ? replica.merge_row_from_below(row.row_key, row.body, now)
+                                               : replica.merge_row(row.row_key, row.body, now);
     if (!changed) return tl::unexpected(changed.error());
     ++stats.rows_received;
     stats.rows_changed += *changed ? 1 : 0;
   }
   const std::uint64_t in_vain = stats.rows_received - stats.rows_changed;
-  if (in_vain > 1024 + 2 * replica.tree().total().count)
+  if (in_vain > 1024 + 2 * replica.tree().total().count + replica.purged_rows())
     return broken("the peer ships what it has shipped before");
   return current->merged == rows.size();
 }
@@ -346,7 +348,9 @@ Result<void> Exchange::State::finish(WallTime now) {
     if (auto joined = replica.join_clock(*peer_clock, now); !joined) return joined;
   }
   progress = 1;
-  outcome = options.only_compare ? Outcome::compared : anything_differed ? Outcome::repaired : Outcome::equal;
+  outcome = only_compares(options.mode) ? Outcome::compared
+            : anything_differed         ? Outcome::repaired
+                                        : Outcome::equal;
   auto& differences = work->differences();
   std::sort(differences.begin(), differences.end(),
             [](const Difference& a, const Difference& b) { return a.row_key < b.row_key; });
@@ -414,6 +418,13 @@ std::unique_ptr<Exchange> Exchange::respond(Replica& replica, ExchangeOptions op
   return std::unique_ptr<Exchange>(new Exchange(std::make_unique<State>(replica, options, false)));
 }
 
+std::optional<ExchangeMode> Exchange::mode_asked(std::string_view opening) {
+  ByteReader in(opening);
+  if (static_cast<wire::Kind>(in.u8()) != wire::Kind::open) return std::nullopt;
+  const auto open = wire::decode_open(in);
+  return open ? std::optional(open->mode) : std::nullopt;
+}
+
 std::string Exchange::open(WallTime) { return state_->open(); }
 
 Result<void> Exchange::on_message(std::string message) { return state_->take(std::move(message)); }
@@ -429,6 +440,7 @@ Result<std::optional<std::string>> Exchange::step(std::size_t units, WallTime no
 }
 
 Exchange::Outcome Exchange::outcome() const { return state_->outcome; }
+ExchangeMode Exchange::mode() const { return state_->options.mode; }
 double Exchange::progress() const { return state_->progress; }
 const ExchangeStats& Exchange::stats() const { return state_->stats; }
 

@@ -25,12 +25,24 @@
 
 namespace knit {
 
+// The initiator says what is to be done. Who lies below the peer's floor (its clock does not cover that)
+// begins with a fence: what it holds may have been superseded, and what superseded it been purged.
+enum class ExchangeMode : std::uint8_t {
+  repair = 0,   // Ship and merge, both ways.
+  compare = 1,  // List differences, ship nothing, join no clock.
+  fence = 2,    // Compare; the initiator drops what the peer does not have at or below `fence`.
+};
+constexpr bool only_compares(ExchangeMode mode) { return mode != ExchangeMode::repair; }
+
 struct ExchangeOptions {
-  bool only_compare = false;                    // List differences, ship nothing, join no clock.
-  std::size_t ranges_per_message = 1 << 14;     // Compared in one message, at most 2^14; the rest waits.
+  ExchangeMode mode = ExchangeMode::repair;
+  Clock fence{};                             // With that mode: the peer's floor.
+  bool peer_is_below = false;                // Its clock does not cover our floor.
+  Clock peer_purged{};                       // Spent rows at or below it the peer has purged: it needs none.
+  std::size_t ranges_per_message = 1 << 14;  // Compared in one message, at most 2^14; the rest waits.
   std::size_t row_bytes_per_message = 4 << 20;  // Rows of one message, beyond its first row.
   std::size_t work_max = 1 << 20;               // Ranges that may wait; beyond, the session ends incomplete.
-  std::size_t differences_max = 100'000;        // Listed by only_compare; more are counted only.
+  std::size_t differences_max = 100'000;        // Listed by comparisons; more are counted only.
 };
 
 // What one session cost and did, seen from one side.
@@ -68,7 +80,7 @@ class Exchange {
     running,
     equal,       // Nothing differed; clocks were joined.
     repaired,    // All that differed was shipped and merged; clocks were joined.
-    compared,    // only_compare: differences() lists what was found.
+    compared,    // Modes that only compare: differences() lists what was found.
     cleared,     // A FLUSHALL was passed on instead; compare again once the tree is complete.
     incomplete,  // A limit was reached, or rows could not be read: what was merged stays, no clock was
                  // joined.
@@ -79,10 +91,13 @@ class Exchange {
   // `expect_difference`: sends the first level along with the root.
   static std::unique_ptr<Exchange> initiate(Replica& replica, ExchangeOptions options, std::uint64_t salt,
                                             bool expect_difference);
-  // The side that is asked: limits are its own, only_compare is the initiator's.
+  // The side that is asked: limits are its own, the mode is the initiator's.
   static std::unique_ptr<Exchange> respond(Replica& replica, ExchangeOptions options);
 
   ~Exchange();
+
+  // What a first message asks for. Empty: it cannot be understood.
+  static std::optional<ExchangeMode> mode_asked(std::string_view opening);
 
   // The first message. Requires: initiate(), called once.
   std::string open(WallTime now);
@@ -105,8 +120,10 @@ class Exchange {
   bool finished() const { return outcome() != Outcome::running; }
   double progress() const;  // 0 to 1, of the positions: what has been settled. Never falls.
   const ExchangeStats& stats() const;
-  const std::vector<Difference>& differences() const;  // Of the initiator, with only_compare.
-  std::uint64_t differences_found() const;             // With those that were not listed.
+  ExchangeMode mode() const;
+  const std::vector<Difference>& differences() const;  // Of the initiator, with compare.
+  std::uint64_t differences_found() const;  // With those that were not listed; with fence, rows that
+                                            // changed meanwhile and must be judged once more.
 
  private:
   struct State;

@@ -20,7 +20,16 @@ enum Flag : std::uint16_t {
   flags_known = 511,
 };
 
-enum OpenFlag : std::uint8_t { open_only_compare = 1, open_children = 2, open_flags_known = 3 };
+enum OpenFlag : std::uint8_t { open_compare = 1, open_children = 2, open_fence = 4, open_flags_known = 7 };
+
+std::uint8_t flag_of(ExchangeMode mode) {
+  switch (mode) {
+    case ExchangeMode::repair: return 0;
+    case ExchangeMode::compare: return open_compare;
+    case ExchangeMode::fence: return open_fence;
+  }
+  return 0;
+}
 
 void write_short(ByteWriter& out, Short value) { out.truncated(value, short_bytes); }
 Short read_short(ByteReader& in) { return static_cast<Short>(in.truncated(short_bytes)); }
@@ -216,8 +225,7 @@ ActorId ActorTable::read(ByteReader& in) {
 void encode(ByteWriter& out, const Open& open) {
   out.u8(static_cast<std::uint8_t>(Kind::open));
   out.u8(version);
-  out.u8(static_cast<std::uint8_t>((open.only_compare ? open_only_compare : 0) |
-                                   (open.children ? open_children : 0)));
+  out.u8(static_cast<std::uint8_t>(flag_of(open.mode) | (open.children ? open_children : 0)));
   out.u128(open.root);
   out.u64(open.clock_digest);
   out.u64(open.clear_digest);
@@ -230,7 +238,11 @@ Result<Open> decode_open(ByteReader& in) {
   if (in.u8() != version) return fail(ErrorCode::bad_input, "the peer compares in a version we do not speak");
   Open open;
   const std::uint8_t flags = in.u8();
-  open.only_compare = (flags & open_only_compare) != 0;
+  const unsigned mode = flags & (open_compare | open_fence);
+  if (mode == (open_compare | open_fence)) in.fail();
+  open.mode = mode == 0              ? ExchangeMode::repair
+              : mode == open_compare ? ExchangeMode::compare
+                                     : ExchangeMode::fence;
   open.root = in.u128();
   open.clock_digest = in.u64();
   open.clear_digest = in.u64();

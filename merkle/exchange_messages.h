@@ -20,6 +20,7 @@
 #include "crdt/clock.h"
 #include "crdt/register_row.h"
 #include "merkle/effort.h"
+#include "merkle/exchange.h"
 #include "merkle/range.h"
 
 namespace knit::wire {
@@ -86,7 +87,7 @@ struct PackedRows {
 };
 
 struct Open {
-  bool only_compare{};
+  ExchangeMode mode{};
   Uint128 root{};
   std::uint64_t clock_digest{};
   std::uint64_t clear_digest{};

@@ -112,8 +112,7 @@ Short SessionHashes::row(Uint128 digest) const {
 
 Short SessionHashes::tag(std::string_view row_key) const { return siphash64(row_key, key_) & short_mask; }
 
-ExchangeWork::ExchangeWork(const Replica& replica, const ExchangeOptions& options, Role role,
-                           std::uint64_t salt)
+ExchangeWork::ExchangeWork(Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt)
     : replica_(replica), options_(options), role_(role), hashes_(replica.hash_keys(), salt) {
   options_.ranges_per_message = std::clamp<std::size_t>(options.ranges_per_message, 1, wire::ranges_max);
 }
@@ -219,6 +218,8 @@ Result<void> ExchangeWork::on_children(const wire::Children& theirs, wire::Turn&
 
 void ExchangeWork::settle(const Prefix& prefix, Short mine, Short theirs, wire::Turn& reply) {
   if (mine == theirs) return;
+  const bool rejoining = role_ == Role::collect && options_.mode == ExchangeMode::fence;
+  if (rejoining && mine == 0) return;
   if (role_ == Role::repair && theirs == 0) {
     push(Shipment{prefix, {}, {}, {}});
   } else if (role_ == Role::repair && mine == 0) {
@@ -265,6 +266,12 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
     return rows.size() <= wire::version_rows_max;
   });
   if (auto done = scan.with(std::move(visited)); !done) return done;
+  if (role_ == Role::compare && options_.mode == ExchangeMode::fence) {
+    const RowVersion anything = RegisterRow::unreadable(replica_.clock()).version();
+    replica_.visit_damaged(list.prefix.range(), [&](std::string_view row_key) {
+      rows.push_back({hashes_.tag(row_key), anything, wire::RowDetails{std::string(row_key), {}, {}, 0}});
+    });
+  }
   if (rows.size() > wire::version_rows_max) {
     push(Comparison{list.prefix, true});
     return {};
@@ -291,8 +298,8 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   return {};
 }
 
-// What the peer has of the list that it answers, ascending.
-Result<std::vector<Short>> ExchangeWork::settled_by(const wire::Versions& versions) const {
+// The list that the peer answers, ascending: what it has of it, and what it lacks.
+Result<ExchangeWork::Answered> ExchangeWork::answered_by(const wire::Versions& versions) const {
   const auto list =
       std::lower_bound(lists_sent_.begin(), lists_sent_.end(), versions.prefix,
                        [](const wire::List& l, const Prefix& wanted) { return l.prefix.bits < wanted.bits; });
@@ -305,19 +312,21 @@ Result<std::vector<Short>> ExchangeWork::settled_by(const wire::Versions& versio
       return fail(ErrorCode::bad_input, "the peer lacks a row that was not listed");
     missing[index] = true;
   }
-  std::vector<Short> settled;
-  for (std::size_t i = 0; i < missing.size(); ++i) {
-    if (!missing[i]) settled.push_back(list->rows[i]);
-  }
-  sort_unique(settled);
-  return settled;
+  Answered answered;
+  for (std::size_t i = 0; i < missing.size(); ++i)
+    (missing[i] ? answered.lacked : answered.settled).push_back(list->rows[i]);
+  sort_unique(answered.settled);
+  sort_unique(answered.lacked);
+  return answered;
 }
 
 Result<void> ExchangeWork::on_versions(const wire::Versions& versions, wire::Turn& reply) {
-  const auto settled = settled_by(versions);
-  if (!settled) return tl::unexpected(settled.error());
+  const auto answered = answered_by(versions);
+  if (!answered) return tl::unexpected(answered.error());
   if (role_ == Role::compare) return fail(ErrorCode::bad_input, "the peer answers instead of asking");
-  return role_ == Role::collect ? collect(versions, *settled) : decide(versions, *settled, reply);
+  if (role_ != Role::collect) return decide(versions, answered->settled, reply);
+  return options_.mode == ExchangeMode::fence ? drop(versions, *answered)
+                                              : collect(versions, answered->settled);
 }
 
 Result<void> ExchangeWork::decide(const wire::Versions& versions, const std::vector<Short>& settled,
@@ -391,6 +400,39 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
     if (differences_.size() < options_.differences_max) differences_.push_back(std::move(difference));
   }
   return {};
+}
+
+// Rejoin: what the peer does not have, at or below its floor, goes. A row that has changed since it was
+// listed cannot be judged.
+Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& answered) {
+  std::map<Short, const RowVersion*> theirs;
+  for (const wire::TaggedVersion& row : versions.rows) theirs[row.tag] = &row.version;
+  std::vector<std::string> lacked;
+  auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
+    const Short digest = hashes_.row(row.digest);
+    if (contains(answered.lacked, digest)) {
+      lacked.emplace_back(row.row_key);
+    } else if (!contains(answered.settled, digest)) {
+      ++differences_found_;
+    }
+    return true;
+  });
+  for (const std::string& row_key : lacked) {
+    const auto same = theirs.find(hashes_.tag(row_key));
+    if (!visited) break;
+    visited = replica_.keep_what_is_in(row_key, same == theirs.end() ? RowVersion{} : *same->second,
+                                       options_.fence);
+  }
+  return visited;
+}
+
+// A spent row that the peer has purged. Ours goes too.
+bool ExchangeWork::needless(const RowView& row) const {
+  if (row.shown_until != 0 || options_.peer_purged.empty()) return false;
+  const auto body = decode_body(row.body);
+  if (!body || !body->row.is_spent() || body->row.above(options_.peer_purged)) return false;
+  if (!body->row.above(replica_.purged())) replica_.found_spent(row.row_key);
+  return true;
 }
 
 Result<bool> ExchangeWork::compare_more(wire::Turn& reply, bool hold, Effort& effort) {
@@ -474,7 +516,7 @@ Result<ExchangeWork::Shipped> ExchangeWork::ship_some(Shipment& shipment, wire::
     }
     moved = true;
     effort.spend(effort::row);
-    if (!wanted) return true;
+    if (!wanted || needless(row)) return true;
     effort.spend(effort::item + size / effort::bytes);
     // Growing would copy it. Memory that is not touched costs nothing.
     if (rows.count == 0) rows.bytes.reserve(options_.row_bytes_per_message / 8 * 9);

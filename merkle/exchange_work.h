@@ -57,11 +57,11 @@ class ExchangeWork {
  public:
   enum class Role : std::uint8_t {
     repair,
-    compare,  // only_compare, the side that is asked.
-    collect,  // only_compare, the side that lists the differences.
+    compare,  // The modes that only compare: the side that is asked,
+    collect,  // and the side that lists the differences, or drops what must go.
   };
 
-  ExchangeWork(const Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt);
+  ExchangeWork(Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt);
 
   // The digests of the children of a range, as they are now.
   Result<wire::Children> children(const Prefix& prefix) const;
@@ -114,7 +114,12 @@ class ExchangeWork {
   Result<void> decide(const wire::Versions& versions, const std::vector<wire::Short>& settled,
                       wire::Turn& reply);
   Result<void> collect(const wire::Versions& versions, const std::vector<wire::Short>& settled);
-  Result<std::vector<wire::Short>> settled_by(const wire::Versions& versions) const;
+  struct Answered {
+    std::vector<wire::Short> settled;
+    std::vector<wire::Short> lacked;
+  };
+  Result<void> drop(const wire::Versions& versions, const Answered& answered);
+  Result<Answered> answered_by(const wire::Versions& versions) const;
   void push(Comparison comparison);
   void push(Shipment shipment);
   Comparison pop();
@@ -125,7 +130,9 @@ class ExchangeWork {
   Result<Shipped> ship_some(Shipment& shipment, wire::PackedRows& rows, Effort& effort);
   void pass(Shipment& shipment, std::string_view row_key);
 
-  const Replica& replica_;
+  bool needless(const RowView& row) const;
+
+  Replica& replica_;
   ExchangeOptions options_;
   Role role_;
   SessionHashes hashes_;

@@ -44,16 +44,37 @@ class Replica : public RowSource {
   // Whether rows are known to be lost to damage: then the clock covers what is not there, and no peer may
   // join it.
   virtual bool has_damage() const { return false; }
+  virtual void visit_damaged(Range, FunctionRef<void(std::string_view row_key)>) const {}  // Unreadable rows.
   virtual const Clock& clear() const = 0;  // What FLUSHALLs cover; empty if there was none.
+
+  // What all nodes have, and up to where spent rows were purged here: see store/store_purge.cpp.
+  virtual const Clock& floor() const { return none(); }
+  virtual const Clock& purged() const { return none(); }
+  virtual std::uint64_t purged_rows() const { return 0; }  // So far.
+  // A row that lies below purged() and was not purged.
+  virtual void found_spent(std::string_view) const {}
+  // Rejoin: a peer that has all of the fence, the last argument, shows `theirs`. See
+  // RegisterRow::keep_what_is_in().
+  virtual Result<void> keep_what_is_in(std::string_view, const RowVersion&, const Clock&) { return {}; }
 
   // Merges a row that a peer sent. Answers whether anything changed; bad_input if it is not a row of
   // this cluster, refused if the merged row would be beyond a limit, disk_full if there is no room. Nothing
   // is changed on an error.
   virtual Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) = 0;
+  // The same, from a peer whose clock does not cover our floor: it may not know what we know that all have.
+  virtual Result<bool> merge_row_from_below(std::string_view row_key, std::string_view body, WallTime now) {
+    return merge_row(row_key, body, now);
+  }
   // Unites a peer's clear with ours. If that changed anything the tree is incomplete afterwards.
   virtual Result<void> merge_clear(const Clock& clear, WallTime now) = 0;
   // Requires: all that `clock` covers is in the rows.
   virtual Result<void> join_clock(const Clock& clock, WallTime now) = 0;
+
+ private:
+  static const Clock& none() {
+    static const Clock clock;
+    return clock;
+  }
 };
 
 }  // namespace knit

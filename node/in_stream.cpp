@@ -42,11 +42,13 @@ bool InStream::expects(const Incoming& batch) const {
   return batch.number == (batch.epoch == epoch_ ? number_ + 1 : 1);
 }
 
-Result<std::optional<InStream::Done>> InStream::step(Store& store, std::size_t& items, WallTime now,
-                                                     Counts& counts) {
+Result<std::optional<InStream::Done>> InStream::step(Store& store, bool may_merge, std::size_t& items,
+                                                     WallTime now, Counts& counts) {
   Incoming& batch = *waiting_.front();
   Done done{batch.epoch, batch.number, false, "it is not the next one", batch.bytes.size()};
-  if (expects(batch)) {
+  if (!may_merge) {
+    done.why_not = "one of us must rejoin first";
+  } else if (expects(batch)) {
     const Result<void> taken = take(store, batch, items, now, counts);
     if (taken && batch.next < batch.payload->items.size()) return std::nullopt;
     if (!taken && taken.error().code == ErrorCode::bad_input) return tl::unexpected(taken.error());

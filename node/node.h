@@ -18,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "base/types.h"
 #include "gossip/swim.h"
@@ -230,9 +231,12 @@ class Node {
   // What a peer was told last on its link.
   struct Told {
     Clock clock;
+    Clock floor;
+    Clock purged;
     Uint128 root{};
     bool tree_complete{};
     std::uint64_t keys{};
+    bool fenced{};
     std::string lags;
     bool operator==(const Told&) const = default;
   };
@@ -249,6 +253,12 @@ class Node {
     std::uint64_t keys{};
     Clock clock;  // Of the same instant.
   };
+  // What a peer had when it had sent so much on its link.
+  struct Heard {
+    Clock clock;
+    std::uint64_t batches{};
+    std::uint64_t turns{};
+  };
   struct Peer {
     Hello hello;
     std::optional<LinkId> link;
@@ -260,6 +270,18 @@ class Node {
     StreamStats stream_stats;
     bool stream_paused = false;  // Until its next status or pulse.
     InStream incoming;
+    // For the floor: node_floor.cpp. The next three outlive the link.
+    std::optional<Clock> has;
+    std::optional<Clock> floor;
+    Clock purged;
+    std::optional<Heard> heard;       // Waits for what was sent before,
+    std::optional<Heard> heard_last;  // and what came meanwhile.
+    std::uint64_t batches_sent = 0;   // On this link, and
+    std::uint64_t turns_sent = 0;     // messages of exchanges.
+    std::uint64_t batches_taken = 0;
+    std::uint64_t turns_received = 0;
+    bool fenced_me = false;  // This node dropped what the peer had purged,
+    bool fenced = false;     // and the peer says the same of us.
     std::map<ActorId, Stall> stalls;
     Lags lags;
     double pace = 0;                     // Rows it acknowledged in a second, lately.
@@ -308,7 +330,7 @@ class Node {
   Result<NodeId> find_peer(std::string_view name) const;
 
   // Step 0: node_status.cpp.
-  Told my_state(Now now);
+  Told my_state(const Peer& peer, Now now);
   std::string my_lags(Now now) const;
   void handle(LinkId link, const Status& status, Now now, Outbox& out);
   void pulse(Peer& peer, Now now, Outbox& out);
@@ -324,6 +346,24 @@ class Node {
   void add_unmet_members(NodeStatus& status) const;
   bool was_met(const std::string& address) const;
   bool all_peers_equal() const;
+
+  // The floor: node_floor.cpp.
+  void visit_members(FunctionRef<void(const Peer*)> visit) const;
+  void hear_clock(Peer& peer, const Status& status);
+  bool is_through(const Peer& peer, const Heard& heard) const;
+  std::uint64_t turns_begun(const Peer& peer) const;
+  void settle_heard(Peer& peer);
+  void end_hearing(Peer& peer) const;
+  std::optional<Clock> common_to_members(Clock mine, FunctionRef<const Clock*(const Peer&)> of) const;
+  bool may_adopt(const Clock& floor) const;
+  void raise_floor();
+  bool am_below(const Peer& peer) const;
+  bool is_below(const Peer& peer) const;
+  bool may_stream(const Peer& peer) const;
+  bool may_repair(const Peer& peer) const;
+  std::optional<ExchangeMode> mode_with(const Peer& peer, bool only_compare) const;
+  Clock fence_of(const Peer& peer) const;
+  ExchangeOptions session_options(const Peer& peer) const;
 
   // Membership: node_members.cpp.
   void handle(LinkId link, const Gossip& gossip, Now now, Outbox& out);
@@ -362,7 +402,8 @@ class Node {
   void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);
   void handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out);
   void handle(LinkId link, const ExchangeEnd& end, Now now, Outbox& out);
-  void begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out);
+  bool begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out);
+  void on_fenced(Peer& peer, Now now, Outbox& out);
   void feed_session(Peer& peer, std::string_view payload, Now now, Outbox& out);
   void step_session(Peer& peer, Now now, Outbox& out);
   void fail_session(Peer& peer, const Error& error, Now now, Outbox& out);

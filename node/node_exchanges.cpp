@@ -61,9 +61,13 @@ void Node::note_try(Peer& peer) const {
   peer.tried = peer.sight;
 }
 
-void Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out) {
-  ExchangeOptions options;
-  options.only_compare = only_compare;
+// False: the peer must rejoin first.
+bool Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out) {
+  const auto mode = mode_with(peer, only_compare);
+  if (!mode) return false;
+  ExchangeOptions options = session_options(peer);
+  options.mode = *mode;
+  if (*mode == ExchangeMode::fence) options.fence = fence_of(peer);
   Session session;
   session.id = random();
   session.exchange = Exchange::initiate(store_, options, random(), !peer.equal);
@@ -77,21 +81,25 @@ void Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job
   const std::uint64_t id = session.id;
   peer.session = std::move(session);
   send(*peer.link, Channel::exchange, ExchangeOpen{id, opening}, out);
+  return true;
 }
 
 void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
+  ++peer.turns_received;
+  const auto mode = Exchange::mode_asked(open.payload);
+  const bool serves = mode != ExchangeMode::repair || may_repair(peer);
   const bool collides = peer.session && peer.session->initiated;
   const bool mine_goes_first = collides && store_.identity().node < peer.hello.node;
   // The peer may be through with a session whose last message is still being worked on here.
   const bool at_work = peer.session && peer.session->exchange->busy();
   if (peer.session && !mine_goes_first && !at_work) end_session(peer, std::string(busy), now, out);
-  if (mine_goes_first || !may_begin_session(peer)) {
+  if (mine_goes_first || !serves || !may_begin_session(peer)) {
     return send(link, Channel::control, ExchangeEnd{open.session, std::string(busy)}, out);
   }
   Session session;
   session.id = open.session;
-  session.exchange = Exchange::respond(store_, {});
+  session.exchange = Exchange::respond(store_, session_options(peer));
   session.started = session.last_progress = session.last_sent = now.steady;
   peer.session = std::move(session);
   peer.unequal_statuses = 0;
@@ -101,6 +109,7 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
 
 void Node::handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
+  ++peer.turns_received;
   const bool known = peer.session && peer.session->id == turn.session;
   if (turn.payload.empty()) {  // See keep_session(). We may be through already, the peer not yet.
     if (known) peer.session->last_progress = now.steady;
@@ -139,10 +148,20 @@ void Node::step_session(Peer& peer, Now now, Outbox& out) {
     session.last_sent = now.steady;
     send(*peer.link, Channel::exchange, ExchangeTurn{session.id, **reply}, out);
   }
-  if (session.exchange->finished()) {
-    end_session(peer, {}, now, out);
-    send_status(peer, now, out);
-  }
+  if (!session.exchange->finished()) return;
+  const bool fenced = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
+                      session.exchange->outcome() == Exchange::Outcome::compared &&
+                      session.exchange->differences_found() == 0;
+  end_session(peer, {}, now, out);
+  if (fenced) return on_fenced(peer, now, out);
+  send_status(peer, now, out);
+}
+
+// The first half of a rejoin is through; the second one follows at once.
+void Node::on_fenced(Peer& peer, Now now, Outbox& out) {
+  peer.fenced_me = true;
+  send_status(peer, now, out);
+  if (may_begin_session(peer)) begin_session(peer, false, std::nullopt, now, out);
 }
 
 void Node::fail_session(Peer& peer, const Error& error, Now now, Outbox& out) {
@@ -216,7 +235,8 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
 void Node::finish_job(Session& session, const ExchangeReport& report, Outbox& out) {
   const auto job = session.job ? jobs_.find(*session.job) : jobs_.end();
   if (job == jobs_.end()) return;
-  if (report.error == busy) {
+  const bool half_way = session.exchange->mode() == ExchangeMode::fence && report.error.empty();
+  if (report.error == busy || half_way) {
     job->second.running = false;
     return;
   }
@@ -271,9 +291,8 @@ void Node::start_waiting_jobs(Now now, Outbox& out) {
     Peer& peer = peers_.at(job.peer);
     if (job.running) {
       ++entry;
-    } else if (may_begin_session(peer)) {
-      job.running = true;
-      begin_session(peer, job.only_compare, id, now, out);
+    } else if (may_begin_session(peer) && mode_with(peer, job.only_compare)) {
+      job.running = begin_session(peer, job.only_compare, id, now, out);
       ++entry;
     } else if (now.steady > job.deadline) {
       JobDone done;

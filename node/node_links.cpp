@@ -59,8 +59,10 @@ Node::Peer* Node::peer_of(LinkId link) {
 }
 
 void Node::send(LinkId link, Channel channel, const Message& message, Outbox& out) {
-  const Peer* peer = peer_of(link);
+  Peer* peer = peer_of(link);
   if (all_isolated_ || (peer != nullptr && peer->isolated)) return;
+  if (peer != nullptr && channel == Channel::stream) ++peer->batches_sent;
+  if (peer != nullptr && channel == Channel::exchange) ++peer->turns_sent;
   const bool early = planted(Fault::acknowledged_before_sync) && std::holds_alternative<StreamAck>(message);
   out.push_back(Send{link, channel, encode(message), early ? JournalPosition{} : store_.applied()});
 }
@@ -95,6 +97,7 @@ void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& ou
 
 // What was said on a link that is gone.
 void Node::leave(Peer& peer) const {
+  end_hearing(peer);
   peer.shown.reset();
   peer.told.reset();
   peer.pulse_at = {};

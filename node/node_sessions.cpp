@@ -40,17 +40,8 @@ Clock Node::seen_by_clients() const {
 
 bool Node::all_clocks_known() const {
   bool known = true;
-  if (swim_) {
-    swim_->members().visit([&](const Member& member) {
-      const bool belongs = member.is_present() || member.state == MemberState::dead;
-      if (!belongs || member.id == store_.identity().node) return;
-      const auto peer = peers_.find(member.id);
-      known = known && peer != peers_.end() && peer->second.stream.knows_peer();
-    });
-  }
-  return known && std::all_of(peers_.begin(), peers_.end(), [this](const auto& peer) {
-           return !is_member(peer.second) || peer.second.stream.knows_peer();
-         });
+  visit_members([&](const Peer* peer) { known = known && peer != nullptr && peer->stream.knows_peer(); });
+  return known;
 }
 
 // A token leaves out what all members had when it was made. A node that is new, or was restored from an old
@@ -90,7 +81,7 @@ void Node::fetch(const Clock& needed, Now now, Outbox& out) {
   for (auto& [id, peer] : peers_) {
     const Clock& theirs = peer.stream.peer_clock();
     const bool has_more = theirs.lacks(needed) < store_.clock().lacks(needed);
-    if (has_more && may_begin_session(peer)) return begin_session(peer, false, std::nullopt, now, out);
+    if (has_more && may_begin_session(peer) && begin_session(peer, false, std::nullopt, now, out)) return;
   }
 }
 

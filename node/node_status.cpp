@@ -29,24 +29,46 @@ std::optional<Clock> changes(const Clock& before, const Clock& now) {
 
 }  // namespace
 
-Node::Told Node::my_state(Now now) {
-  return {store_.clock(), root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
-          store_.tree().complete(), store_.key_count(now.wall), my_lags(now)};
+Node::Told Node::my_state(const Peer& peer, Now now) {
+  return {store_.clock(),           store_.floor(),
+          store_.purged(),          root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
+          store_.tree().complete(), store_.key_count(now.wall),
+          peer.fenced_me,           my_lags(now)};
 }
 
 // Nothing new costs nothing. What is new in the clock is told, not all of it.
 void Node::send_status(Peer& peer, Now now, Outbox& out) {
   if (!peer.link) return;
   peer.next_status = now.steady + options_.status_interval;
-  Told state = my_state(now);
+  Told state = my_state(peer, now);
   if (peer.told == state) return;
-  std::optional<Clock> changed;
-  if (peer.told) changed = changes(peer.told->clock, state.clock);
-  std::string clock;
-  ByteWriter writer(clock);
-  (changed ? *changed : state.clock).encode(writer);
-  send(*peer.link, Channel::control,
-       Status{state.root, state.tree_complete, state.keys, !changed, clock, state.lags}, out);
+  const auto& told = peer.told;
+  const auto clock = told ? changes(told->clock, state.clock) : std::nullopt;
+  const auto floor = clock ? changes(told->floor, state.floor) : std::nullopt;
+  const auto purged = floor ? changes(told->purged, state.purged) : std::nullopt;
+  const bool whole = !purged;
+  const auto encoded = [whole](const Clock& all, const std::optional<Clock>& changed) {
+    std::string bytes;
+    ByteWriter writer(bytes);
+    (whole ? all : *changed).encode(writer);
+    return bytes;
+  };
+  const std::string clock_bytes = encoded(state.clock, clock);
+  const std::string floor_bytes = encoded(state.floor, floor);
+  const std::string purged_bytes = encoded(state.purged, purged);
+  Status status;
+  status.root = state.root;
+  status.tree_complete = state.tree_complete;
+  status.keys = state.keys;
+  status.clock_whole = whole;
+  status.clock = clock_bytes;
+  status.floor = floor_bytes;
+  status.purged = purged_bytes;
+  status.batches = peer.batches_sent;
+  status.turns = turns_begun(peer);
+  status.fenced = state.fenced;
+  status.lags = state.lags;
+  send(*peer.link, Channel::control, status, out);
   peer.told = std::move(state);
   peer.told_at = now.steady;
 }
@@ -79,9 +101,11 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});
   }
+  peer.fenced = status.fenced;
   peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock()};
   push_again_ = true;
   check_my_actor(peer, now, out);
+  hear_clock(peer, status);
   pulse(peer, now, out);
 }
 
@@ -94,8 +118,19 @@ bool Node::take_clock(Peer& peer, const Status& status) {
     const NodeId node{lags_in.u64()};
     lags[node] = Millis(std::min(lags_in.varint(), lag_max_millis));
   }
-  if (!clock_in.done() || !lags_in.done()) return false;
+  ByteReader floor_in(status.floor);
+  const Clock floor = Clock::decode(floor_in);
+  ByteReader purged_in(status.purged);
+  const Clock purged = Clock::decode(purged_in);
+  if (!clock_in.done() || !lags_in.done() || !floor_in.done() || !purged_in.done()) return false;
   peer.stream.on_clock(told, status.clock_whole);
+  if (status.clock_whole || !peer.floor) {
+    peer.floor = floor;
+    peer.purged = purged;
+  } else {
+    peer.floor->join(floor);
+    peer.purged.join(purged);
+  }
   peer.lags = std::move(lags);
   return true;
 }
@@ -107,13 +142,17 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   const bool comparable =
       (peer.shown->tree_complete && store_.tree().complete()) || planted(Fault::exchange_before_tree);
   const bool clocks_equal = theirs == store_.clock();
-  peer.equal = comparable && peer.shown->root == root;
+  // Between two that have not purged the same roots tell nothing: what was found before holds.
+  const bool purged_equally = peer.purged == store_.purged();
+  const bool verdict = !purged_equally && clocks_equal ? peer.equal : peer.shown->root == root;
+  peer.equal = comparable && verdict;
   if (peer.equal) peer.last_equal = now.wall;
   peer.sight = {root, peer.shown->root, store_.clock(), theirs};
-  const bool rows_differ = comparable && clocks_equal && !peer.equal;
+  const bool rows_differ = comparable && clocks_equal && purged_equally && !peer.equal;
   peer.unequal_statuses = rows_differ ? peer.unequal_statuses + 1 : 0;
   if (store_.has_damage() && all_peers_equal()) store_.forget_damaged();
-  const bool beyond_streams = !clocks_equal && help(peer, now) && comparable;
+  const bool below = am_below(peer);
+  const bool beyond_streams = below || (!clocks_equal && help(peer, now) && comparable);
   if (clocks_equal) peer.stalls.clear();
   if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || is_paused(peer, now)) return;
   // Of two whose rows differ one begins; the other only if that one does not seem to.
@@ -176,6 +215,7 @@ void Node::on_tick(Now now, Outbox& out) {
     if (!link.peer && now.steady - link.up_at > options_.hello_timeout) silent.push_back(id);
   }
   for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
+  raise_floor();
   tell_state();
   announce_tree(now, out);
   for (auto& [id, peer] : peers_) {

@@ -34,7 +34,7 @@ void Node::push(Now now, Outbox& out) {
 }
 
 void Node::push_to(Peer& peer, Now now, Outbox& out) {
-  if (!reachable(peer) || peer.stream_paused || peer.isolated) return;
+  if (!reachable(peer) || peer.stream_paused || peer.isolated || !may_stream(peer)) return;
   if (pushes_to(peer)) peer.stream.begin(store_.identity().actor, store_);
   OutStream::Waiting waiting = peer.stream.waiting(store_, now.steady);
   for (int i = 0; i < batches_per_turn && waiting == OutStream::Waiting::work; ++i) {
@@ -99,11 +99,13 @@ void Node::take_streams(Now now, Outbox& out) {
 
 void Node::take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out) {
   InStream::Counts counts;
-  const auto done = peer.incoming.step(store_, items, now.wall, counts);
+  const bool may_merge = peer.shown && may_stream(peer);
+  const auto done = peer.incoming.step(store_, may_merge, items, now.wall, counts);
   peer.stream_stats.rows_received += counts.rows;
   peer.stream_stats.rows_changed += counts.changed;
   if (!done) return drop_link(*peer.link, done.error().message, now, out);
   if (!*done) return;
+  ++peer.batches_taken;
   if ((*done)->accepted) {
     ++peer.stream_stats.batches_received;
     peer.stream_stats.bytes_received += (*done)->bytes;

@@ -15,16 +15,6 @@ constexpr unsigned plain_batches = 32;  // Before compressing is tried again.
 constexpr Millis delay_min_kept{30'000};
 constexpr Millis delay_slack{20};
 
-// What is left of a range without some of its sequences, which ascend.
-template <class Visit>
-void each_part(Clock::Range range, const std::vector<std::uint64_t>& without, Visit visit) {
-  for (const std::uint64_t hole : without) {
-    if (hole > range.first) visit(Clock::Range{range.first, hole - 1});
-    range.first = hole + 1;
-  }
-  if (range.first <= range.last) visit(range);
-}
-
 void add_gain(std::vector<std::pair<ActorId, Clock::Range>>& gains, Dot dot) {
   if (!gains.empty() && gains.back().first == dot.actor && gains.back().second.last + 1 == dot.sequence) {
     gains.back().second.last = dot.sequence;
@@ -188,11 +178,12 @@ OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& r
 }
 
 void OutStream::end_round(ActorId actor, Reading& reading, StreamPayloadWriter& out, InFlight& flight) const {
-  if (reading.has_holes && reading.from < reading.to) {
-    each_part({reading.from + 1, reading.to}, reading.withheld, [&](Clock::Range range) {
-      out.cover(actor, range);
-      flight.gains.push_back({actor, range});
-    });
+  // What was left out below an entry that was withheld may have been left out because of that.
+  const std::uint64_t from = reading.withheld.empty() ? reading.from : reading.withheld.back();
+  if (reading.has_holes && from < reading.to) {
+    const Clock::Range range{from + 1, reading.to};
+    out.cover(actor, range);
+    flight.gains.push_back({actor, range});
   }
   reading.from = reading.to;
   reading.has_holes = false;

@@ -65,10 +65,13 @@ void pack(Packer& out, const Hello& m) {
 }
 
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 6);
+  begin(out, Kind::status, 11);
   pack_binary(out, packed_root(m.root));
   out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
   pack_binary(out, m.clock);
+  pack_binary(out, m.floor);
+  pack_binary(out, m.purged);
+  out.pack(m.batches).pack(m.turns).pack(m.fenced);
   pack_binary(out, m.lags);
 }
 
@@ -213,6 +216,11 @@ Message read_status(Fields& in) {
   m.keys = in.number();
   m.clock_whole = in.boolean();
   m.clock = in.binary();
+  m.floor = in.binary();
+  m.purged = in.binary();
+  m.batches = in.number();
+  m.turns = in.number();
+  m.fenced = in.boolean();
   m.lags = in.binary();
   return m;
 }

@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 4;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 5;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 256 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
@@ -64,6 +64,11 @@ struct Status {
   std::uint64_t keys{};
   bool clock_whole{};        // False: what `clock` says of its actors replaces what was told of them before.
   std::string_view clock{};  // Encoded.
+  std::string_view floor{};  // As clock.
+  std::string_view purged{};
+  std::uint64_t batches{};  // So many stream batches, and
+  std::uint64_t turns{};    // messages of exchanges, the sender has sent on this link.
+  bool fenced{};            // The sender holds nothing that the receiver purged.
   std::string_view lags{};  // How far peers are behind the sender's writes: (node 8 | milliseconds varint)...
 };
 

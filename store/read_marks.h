@@ -11,8 +11,8 @@
 
 namespace knit {
 
-// One thread. Remembers for each of 65,536 slots the last key that was read in it: more different keys than that,
-// read within the time that a write travels, and some stale reads are not noticed.
+// One thread. Remembers for each of 65,536 slots the last key that was read in it: more different keys than
+// that, read within the time that a write travels, and some stale reads are not noticed.
 class ReadMarks {
  public:
   void note(std::uint64_t key_hash, WallTime now) {

@@ -49,6 +49,7 @@ Result<OpenRow> Store::read_to_replace(std::string_view key, Values values) {
   OpenRow blank;
   blank.name = body_name(key);
   blank.row_key = string_row_key(key, hash_keys());
+  blank.row = RegisterRow::unreadable(clock_);
   if (damaged_.contains(blank.row_key)) return blank;
   return row;
 }
@@ -300,11 +301,16 @@ void Store::begin_clear(std::optional<Dot> dot) {
 }
 
 Result<bool> Store::merge_row(std::string_view row_key, std::string_view body, WallTime now) {
-  return merge(row_key, body, std::nullopt, now);
+  return merge(row_key, body, std::nullopt, floor_, now);
 }
 
+Result<bool> Store::merge_row_from_below(std::string_view row_key, std::string_view body, WallTime now) {
+  return merge(row_key, body, std::nullopt, {}, now);
+}
+
+// `common_floor`: what both this node and the sender of the row have.
 Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot,
-                          WallTime now) {
+                          const Clock& common_floor, WallTime now) {
   if (auto space = check_space(has_reserve()); !space) return tl::unexpected(space.error());
   auto theirs = check_row(row_key, body, hash_keys());
   if (!theirs) return tl::unexpected(theirs.error());
@@ -323,7 +329,15 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
     const std::string_view name = theirs->key.inline_name ? theirs->key.name : theirs->body.name;
     conflicts_.note(name, mine->row, theirs->body.row, now);
   }
-  if (!mine->row.merge_at(identity_.actor, theirs->body.row) && !damaged) {
+  RegisterRow& row = mine->row;
+  const bool existed = !row.empty();
+  const bool gave_up = row.settle_spent(theirs->body.row, common_floor);
+  bool changed = row.merge_at(identity_.actor, theirs->body.row) || gave_up;
+  if (row.is_spent() && !row.above(purged_)) {
+    row = {};
+    changed = existed;
+  }
+  if (!changed && !damaged) {
     if (dot) gain(*dot);
     append_unchanged(row_key);
     return false;
@@ -437,6 +451,7 @@ Store::CommitOutcome Store::on_committed(const Result<void>& result) {
 Result<void> Store::undo_unsynced() {
   journal_.discard_unsynced();
   pending_.discard();
+  restart_tree();
   const HybridClock stamps = hybrid_clock_;
   const Clock clock = planted(Fault::clock_kept_by_undo) ? clock_ : Clock{};
   position_ = cleared_at_ = {};
@@ -447,7 +462,6 @@ Result<void> Store::undo_unsynced() {
   clock_.join(clock);
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   damaged_.clear();
-  restart_tree();
   return {};
 }
 

@@ -125,6 +125,8 @@ class Store final : public Replica {
   bool has_damage() const override { return lost_rows_; }
   const Clock& clear() const override { return clear_; }
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) override;
+  Result<bool> merge_row_from_below(std::string_view row_key, std::string_view body, WallTime now) override;
+  void visit_damaged(Range range, FunctionRef<void(std::string_view row_key)> visit) const override;
   Result<void> merge_clear(const Clock& clear, WallTime now) override;
   Result<void> join_clock(const Clock& clock, WallTime now) override;
 
@@ -151,6 +153,18 @@ class Store final : public Replica {
   std::uint64_t clears() const { return clears_; }
   // Forgets the oldest part of a log beyond its bounds. To be called about once a second.
   void trim_log(WallTime now);
+
+  // Purge; see store_purge.cpp. All members have all dots of `floor`: a fact that never changes. Only bases
+  // count.
+  Result<void> raise_floor(const Clock& floor);
+  const Clock& floor() const override { return floor_; }
+  // All members know of each other that they have `common_floor`: work() purges up to there.
+  void purge_to(const Clock& common_floor);
+  const Clock& purged() const override { return purged_; }
+  std::uint64_t purged_rows() const override { return purged_rows_; }  // Since the start.
+  void found_spent(std::string_view row_key) const override;
+  Result<void> keep_what_is_in(std::string_view row_key, const RowVersion& theirs,
+                               const Clock& fence) override;
 
   // The tree was found to disagree with the rows: it is built anew.
   void distrust_tree() { tree_is_suspect_ = true; }
@@ -262,7 +276,8 @@ class Store final : public Replica {
   void append(std::string_view row_key, std::string_view record, std::optional<Dot> dot);
   void write_journal(JournalRecord record);
   void put_log(Dot dot, std::string_view row_key);
-  Result<bool> merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot, WallTime now);
+  Result<bool> merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot,
+                     const Clock& common_floor, WallTime now);
   void append_unchanged(std::string_view row_key);
   Result<void> load_log();
   void put_sealed(std::string_view name, std::string_view value);
@@ -270,6 +285,18 @@ class Store final : public Replica {
   bool has_room_for(std::uint64_t reserve) const;
   void found_damage(std::string_view row_key) const;
   void note_lost_rows() const;
+
+  void put_floor();
+  Result<void> load_floor();
+  Result<void> replay_purge(const Clock& before);
+  std::optional<ActorId> next_to_purge() const;
+  Result<void> purge_step(std::size_t rows);
+  Result<void> purge_logged(ActorId actor, std::uint64_t to, std::size_t rows);
+  Result<void> purge_row(const std::string& row_key);
+  Result<void> pass_step(std::size_t rows);
+  bool has_to_purge() const;
+  void note_unripe(Dot waits_for, std::string_view row_key) const;
+  void note_spent(std::string_view row_key, std::string_view body) const;
 
   Result<void> build_step(std::size_t rows);
   Result<void> sweep_step(std::size_t rows);
@@ -297,6 +324,17 @@ class Store final : public Replica {
   mutable LogExtent log_;
   // Actors of whom a dot in the rows was not gained for want of room, since their dots were covered last.
   std::set<ActorId> ungained_;
+  Clock floor_;
+  Clock purged_;
+  Clock purge_target_;
+  std::uint64_t purged_rows_ = 0;
+  // Spent rows that were looked at, and the dot that each waits for; or some were forgotten.
+  mutable std::multimap<Dot, std::string> unripe_;
+  mutable bool unripe_forgotten_ = false;
+  mutable std::set<std::string, std::less<>> found_spent_;  // That may be purged.
+  enum class PurgePass : std::uint8_t { none, due, on };    // Over all rows.
+  mutable PurgePass pass_ = PurgePass::none;
+  std::string pass_from_;
   Clock clear_;
   std::uint64_t clears_ = 0;
   ReadMarks read_marks_;

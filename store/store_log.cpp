@@ -73,7 +73,7 @@ void Store::count_stale_read(std::string_view row_key, const RegisterRow& theirs
 }
 
 Result<bool> Store::merge_streamed(std::string_view row_key, std::string_view body, Dot dot, WallTime now) {
-  return merge(row_key, body, dot, now);
+  return merge(row_key, body, dot, floor_, now);
 }
 
 // What the clock gained with a row that stays as it is.

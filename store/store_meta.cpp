@@ -1,6 +1,8 @@
 // What the store keeps of itself beside the rows: identity, clock, stamp, counts, clear. LMDB and the journal
 // hold each of these sealed: a checksum, and then the value.
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -18,6 +20,7 @@ constexpr std::string_view clock_name = "clock";
 constexpr std::string_view state_name = "state";
 constexpr std::string_view clear_name = "clear";
 constexpr std::string_view log_name = "log";
+constexpr std::string_view floor_name = "floor";
 
 // Tells whether two sets of hash keys are the same, and tells nothing else about them.
 std::uint64_t fingerprint(const HashKeys& keys) {
@@ -26,7 +29,7 @@ std::uint64_t fingerprint(const HashKeys& keys) {
 
 bool is_name(std::string_view text) {
   return text == identity_name || text == clock_name || text == state_name || text == clear_name ||
-         text == log_name;
+         text == log_name || text == floor_name;
 }
 
 std::uint64_t seal_of(std::string_view name, std::string_view value) {
@@ -166,6 +169,11 @@ Result<void> Store::load() {
   clear_ = {};
   ++clears_;
   log_ = LogExtent(options_.log);
+  floor_ = purged_ = purge_target_ = {};
+  unripe_.clear();
+  unripe_forgotten_ = false;
+  found_spent_.clear();
+  pass_ = PurgePass::none;
   swept_ = true;
   sweep_from_.clear();
   census_ = {};
@@ -220,6 +228,7 @@ Result<void> Store::load_state() {
   committed_ = position_;
   journal_.on_committed(position_);
   if (auto loaded = load_log(); !loaded) return loaded;
+  if (auto loaded = load_floor(); !loaded) return loaded;
   return load_clear();
 }
 
@@ -233,6 +242,17 @@ Result<void> Store::load_log() {
   }
   ByteReader in(**extent);
   return log_.decode(in) ? Result<void>{} : is_damaged(log_name);
+}
+
+// Data that was written before there was a floor has none.
+Result<void> Store::load_floor() {
+  const auto floor = get_meta(floor_name);
+  if (!floor) return tl::unexpected(floor.error());
+  if (!*floor) return {};
+  ByteReader in(**floor);
+  floor_ = Clock::decode(in);
+  purged_ = Clock::decode(in);
+  return in.done() ? Result<void>{} : is_damaged(floor_name);
 }
 
 Result<void> Store::load_clear() {
@@ -283,6 +303,11 @@ Result<void> Store::replay_record(const JournalRecord& record) {
     census_ = {};
     return load_clear();
   }
+  if (record.meta_name == floor_name) {
+    const Clock before = purged_;
+    if (auto loaded = load_floor(); !loaded) return loaded;
+    return replay_purge(before);
+  }
   if (record.meta_name == identity_name) {
     if (auto known = load_identity(); !known) return tl::unexpected(known.error());
   }
@@ -331,12 +356,31 @@ Result<void> Store::replay_row(const JournalRecord& record) {
   return {};
 }
 
+// What was purged then goes again: the log names it still.
+Result<void> Store::replay_purge(const Clock& before) {
+  const Clock purged = std::exchange(purged_, before);
+  for (const auto& [actor, entry] : purged.entries()) {
+    if (before.base(actor) == entry.base) continue;
+    if (auto again = purge_logged(actor, entry.base, std::numeric_limits<std::size_t>::max()); !again)
+      return again;
+  }
+  return {};
+}
+
 void Store::put_identity() {
   const Owner owner{identity_, options_.cluster.id, options_.cluster.name, fingerprint(hash_keys())};
   put_journaled_meta(identity_name, encoded(owner));
 }
 
 void Store::put_clear() { put_journaled_meta(clear_name, encode_clear()); }
+
+void Store::put_floor() {
+  std::string bytes;
+  ByteWriter out(bytes);
+  floor_.encode(out);
+  purged_.encode(out);
+  put_journaled_meta(floor_name, bytes);
+}
 
 // The journal need not hear of it: who reads the clear anew sweeps anew.
 void Store::put_swept() { put_sealed(clear_name, encode_clear()); }

@@ -76,6 +76,13 @@ void Store::found_damage(std::string_view row_key) const {
   if (tree_->complete() || (position && *position < tree_->built_to())) tree_is_suspect_ = true;
 }
 
+void Store::visit_damaged(Range range, FunctionRef<void(std::string_view row_key)> visit) const {
+  for (const std::string& row_key : damaged_) {
+    const auto position = find_position(row_key);
+    if (position && range.contains(*position)) visit(row_key);
+  }
+}
+
 void Store::forget_damaged() {
   if (!lost_rows_ || tree_is_suspect_ || !tree_->complete()) return;
   for (const std::string& row_key : damaged_) pending_.erase(Table::rows, row_key);
@@ -90,12 +97,12 @@ void Store::restart_tree() {
   tree_->restart();
 }
 
-bool Store::has_work() const { return tree_is_suspect_ || !tree_->complete() || !swept_; }
+bool Store::has_work() const { return tree_is_suspect_ || !tree_->complete() || !swept_ || has_to_purge(); }
 
 Result<void> Store::work(std::size_t rows) {
   if (tree_is_suspect_) restart_tree();
   if (!tree_->complete()) return build_step(rows);
-  return swept_ ? Result<void>{} : sweep_step(rows);
+  return swept_ ? purge_step(rows) : sweep_step(rows);
 }
 
 Result<void> Store::build_step(std::size_t rows) {

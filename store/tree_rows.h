@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "merkle/replica.h"
+#include "store/row_record.h"
 #include "store/store.h"
 
 namespace knit {
@@ -19,6 +20,7 @@ class Store::TreeRows final : public RowSource {
                           FunctionRef<bool(const RowView&)> visit) const override {
     return store_.visit_rows(range, from_row_key, [&](const RowView& row) {
       if (counting) seen.emplace_back(row.position, row.shown_until);
+      if (counting && row.shown_until == shows_nothing) store_.note_spent(row.row_key, row.body);
       return visit(row);
     });
   }

@@ -19,7 +19,6 @@ namespace knit {
 
 namespace {
 
-
 constexpr std::string_view magic = "knitjrnl";
 constexpr std::size_t header_bytes = 48;
 constexpr std::size_t name_digits = 16;

@@ -10,7 +10,7 @@ from lmdb_file import flip_bits
 
 TRIALS = 100 if LONG else 2 if SLOWNESS > 1 else 5
 # Damage there is found by checksums, or does no harm.
-GUARDED = ("rows values", "log keys", "log values", "unused")
+GUARDED = ("rows values", "log values", "unused")
 # LMDB trusts these: a clear refusal, errors and missing keys are all that can be asked for. Pages that send LMDB
 # to where there is no memory end a daemon by a signal, and its last line says so.
 TRUSTED = ("meta", "branch", "leaf structure", "free list")
@@ -57,11 +57,13 @@ class DamageTest(unittest.TestCase):
             self.assertIn(outcome.end, [f"ended with -{number}" for number in (6, 7, 11)], outcome.said)
             self.assertIn("knitd: ended by SIG", outcome.said)
 
-    def test_a_row_under_another_key_is_healed_or_the_file_is_given_up(self):
-        keys = self.rig.places()["rows keys"]
-        for what, places in (("length", [(offset + 8, 2) for offset, _ in keys]), ("any", keys)):
+    def test_an_entry_under_another_key_is_healed_or_the_file_is_given_up(self):
+        places = self.rig.places()
+        keys = places["rows keys"]
+        lengths = [(offset + 8, 2) for offset, _ in keys]
+        for what, hit in (("rows, length", lengths), ("rows, any", keys), ("log", places["log keys"])):
             for with_peer in (True, False):
-                for outcome in self.trials("rows keys, " + what, self.damage(places), with_peer):
+                for outcome in self.trials("keys of " + what, self.damage(hit), with_peer):
                     if outcome.end == "serves":
                         self.assertTrue(outcome.healed or not with_peer, outcome.said)
                     else:

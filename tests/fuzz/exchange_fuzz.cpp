@@ -128,7 +128,7 @@ struct Session {
 
 Session session_of(Pair& pair, std::uint8_t flags) {
   ExchangeOptions options;
-  options.only_compare = (flags & 1) != 0;
+  if ((flags & 1) != 0) options.mode = ExchangeMode::compare;
   if ((flags & 2) != 0) options.row_bytes_per_message = 100;
   if ((flags & 4) != 0) options.ranges_per_message = 4;
   return {Exchange::initiate(pair.a, options, 42, (flags & 8) != 0), Exchange::respond(pair.b, options),

@@ -55,6 +55,14 @@ void Model::forget_unsynced(std::size_t host, JournalPosition durable) {
   std::erase_if(additions_, lost);
 }
 
+void Model::keep_all_of(std::size_t host) {
+  const auto keep = [host](auto& change) {
+    if (change.host == host) change.position = {};
+  };
+  std::for_each(writes_.begin(), writes_.end(), keep);
+  std::for_each(additions_.begin(), additions_.end(), keep);
+}
+
 void Model::doubt(std::size_t host, JournalPosition position) {
   const auto doubt_one = [&](auto& change) {
     change.doubtful = change.doubtful || (change.host == host && change.position == position);
@@ -63,10 +71,23 @@ void Model::doubt(std::size_t host, JournalPosition position) {
   std::for_each(additions_.begin(), additions_.end(), doubt_one);
 }
 
+std::vector<Dot> Model::written(const std::string& key, const Clock& clock) const {
+  std::vector<Dot> dots;
+  for (const Write& w : writes_) {
+    if (!w.is_clear && w.key == key && w.dot.sequence <= clock.base(w.dot.actor)) dots.push_back(w.dot);
+  }
+  return dots;
+}
+
 bool Model::cleared(Dot dot, const Store& store) const {
   return std::any_of(writes_.begin(), writes_.end(), [&](const Write& w) {
     return w.is_clear && w.cleared.covers(dot) && (!is_doubtful(w) || store.clear().covers(w.cleared));
   });
+}
+
+// It may be gone without a trace, with all that it superseded.
+bool Model::is_purged(const Write& write) const {
+  return (write.deletes || !write.shows) && floor_.covers(write.dot);
 }
 
 std::set<std::string> Model::keys() const {
@@ -83,8 +104,9 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
   Shown expected;
   for (auto w = writes_.rbegin(); w != writes_.rend(); ++w) {
     if (w->is_clear || w->key != key) continue;
-    if (is_doubtful(*w) && !superseded.covers(w->dot) && !is_in(*w, row, store.clear())) continue;
+    if (is_doubtful(*w) && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
     for (const Dot dot : w->superseded) superseded.add(dot);
+    if (is_purged(*w) && !holds(row, w->dot)) continue;
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }
   return expected;
@@ -131,14 +153,16 @@ std::optional<std::string> Model::miscount(Store& store, WallTime now) const {
 }
 
 // Itself, or what superseded it. (A row that was written anew over a damaged one has lost its context.)
-bool Model::is_in(const Write& write, const RegisterRow& row, const Clock& clear) const {
+bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store) const {
   const Dot dot = write.dot;
-  if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || clear.covers(dot)) return true;
+  if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || store.clear().covers(dot) ||
+      is_purged(write))
+    return true;
   return std::any_of(writes_.begin(), writes_.end(), [&](const Write& later) {
     const auto& named = later.superseded;
     const bool own = later.shows && later.dot.actor == dot.actor && later.dot.sequence > dot.sequence;
     const bool superseded = own || std::find(named.begin(), named.end(), dot) != named.end();
-    return superseded && later.key == write.key && is_in(later, row, clear);
+    return superseded && later.key == write.key && is_in(later, row, store);
   });
 }
 
@@ -152,7 +176,7 @@ std::optional<std::string> Model::uncovered(Store& store, const std::set<std::st
     }
     const auto row = store.read(w.key);
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
-    if (!is_in(w, row->row, store.clear()))
+    if (!is_in(w, row->row, store))
       return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
   }
   return std::nullopt;

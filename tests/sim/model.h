@@ -26,6 +26,7 @@ struct Write {
   bool shows = true;  // As a sibling; an increment does not, but its dot is in the row too.
   Clock cleared;      // Of a FLUSHALL: what it covers. `key` is empty then.
   bool is_clear = false;
+  bool deletes = false;
   bool doubtful = false;  // Its record rotted: peers may have it, or nobody.
 };
 
@@ -47,8 +48,16 @@ class Model {
   void tell(const std::vector<Dot>& dots) { told_.insert(dots.begin(), dots.end()); }
   // Host lost what it had not made durable: dots above may name other writes from now on.
   void forget_unsynced(std::size_t host, JournalPosition durable);
+  // All that the host wrote is known to others: whatever becomes of its journal, that stays.
+  void keep_all_of(std::size_t host);
   // The host's record of this position rotted.
   void doubt(std::size_t host, JournalPosition position);
+
+  // All have this: a delete in it may be gone without a trace.
+  void note_floor(const Clock& floor) { floor_.join(floor); }
+
+  // What was written to a key, of what the clock covers without a gap.
+  std::vector<Dot> written(const std::string& key, const Clock& clock) const;
 
   // This host is gone for now, and with it the writes that nobody else has.
   void miss(std::optional<std::size_t> host) { missed_ = host; }
@@ -71,8 +80,9 @@ class Model {
   bool is_doubtful(const auto& change) const { return change.doubtful || change.host == missed_; }
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
+  bool is_purged(const Write& write) const;
   bool cleared(Dot dot, const Store& store) const;
-  bool is_in(const Write& write, const RegisterRow& row, const Clock& clear) const;
+  bool is_in(const Write& write, const RegisterRow& row, const Store& store) const;
   std::set<std::string> keys() const;
   Shown expected(const std::string& key, const RegisterRow& row, const Store& store) const;
 
@@ -80,6 +90,7 @@ class Model {
   std::vector<Addition> additions_;
   std::set<Dot> dots_;  // Of them all.
   std::set<Dot> told_;
+  Clock floor_;
   std::optional<std::size_t> missed_;
   std::optional<std::string> contradiction_;
 };

@@ -61,6 +61,12 @@ constexpr std::array faults{
     PlantedFault{Fault::component_continued, "component_continued", "counters", 600, counts},
     PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 1500, clears},
     PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 300, clears},
+    PlantedFault{Fault::purged_above_floor, "purged_above_floor", "invariant 6", 100},
+    PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 600},
+    PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
+    PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},
+    PlantedFault{Fault::rejoined_with_all, "rejoined_with_all", "rule 2", 100},
+    PlantedFault{Fault::clock_before_its_rows, "clock_before_its_rows", "rule 2", 600},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},
 };
 

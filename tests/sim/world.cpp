@@ -223,6 +223,7 @@ void World::settle(std::size_t index, Outbox& out) {
   }
   release(index);
   plan_work(index);
+  if (host.up()) model_.note_floor(host.store->floor());
 }
 
 void World::sync_done(std::size_t index, JournalPosition position) {

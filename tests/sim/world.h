@@ -119,7 +119,8 @@ class World {
   void client_write(Host& host, std::size_t index);
   void clear(Host& host, std::size_t index);
   void count(Host& host, std::size_t index);
-  void record(std::size_t index, const std::string& key, const RegisterRow& before);
+  void record(std::size_t index, const std::string& key, const RegisterRow& before,
+              std::vector<Dot> superseded);
   void record_sibling(Write write, const RegisterRow& before, const Sibling& written);
   void check_stamp(const Host& host, Stamp issued, Stamp superseded);
   void answer(Host& host, std::vector<Dot> dots);
@@ -137,6 +138,9 @@ class World {
   void heal();
   void lose_host();
   std::optional<std::string> stream_only();
+  void write_in_peace();
+  std::optional<std::string> purge_all();
+  std::optional<std::string> go_back();
   std::optional<std::string> lose_rows();
   std::uint64_t rows_exchanged();
   bool converged();

@@ -54,7 +54,9 @@ void World::client_write(Host& host, std::size_t index) {
   const WallTime wall = now(host).wall;
   const std::string& key = keys_[random(keys_.size())];
   const auto found = host.store->read(key);
-  const RegisterRow before = found ? found->row : RegisterRow{};  // A damaged one is overwritten.
+  const RegisterRow before = found ? found->row : RegisterRow{};
+  std::vector<Dot> superseded;  // A damaged one is overwritten, and with it all that was seen of it.
+  if (!found) superseded = model_.written(key, host.store->clock());
   const Expiry soon{wall.millis + 1 + random(20'000)};
   const std::uint64_t action = random(100);
   if (action < 4) return clear(host, index);
@@ -65,7 +67,7 @@ void World::client_write(Host& host, std::size_t index) {
       : action < 75 ? host.keyspace->add(key, static_cast<std::int64_t>(random(20)) - 5, wall).has_value()
       : action < 90 ? host.keyspace->remove(key, wall).has_value()
                     : host.keyspace->set_expiry(key, chance(0.3) ? Expiry{} : soon, wall).has_value();
-  if (done) record(index, key, before);
+  if (done) record(index, key, before, std::move(superseded));
 }
 
 void World::clear(Host& host, std::size_t index) {
@@ -95,7 +97,8 @@ void World::count(Host& host, std::size_t index) {
 
 // A write shows as one sibling with a dot that was not there before; a raised expiry shows none, and an
 // increment shows in the counter.
-void World::record(std::size_t index, const std::string& key, const RegisterRow& before) {
+void World::record(std::size_t index, const std::string& key, const RegisterRow& before,
+                   std::vector<Dot> superseded) {
   Host& host = *hosts_[index];
   const auto after = host.store->read(key);
   if (!after) return;
@@ -103,6 +106,7 @@ void World::record(std::size_t index, const std::string& key, const RegisterRow&
   write.host = index;
   write.position = host.store->applied();
   write.key = key;
+  write.superseded = std::move(superseded);
   if (after->row.siblings() == before.siblings()) {
     const ActorId actor = host.store->identity().actor;
     if (after->row.counter() == before.counter()) return;
@@ -119,6 +123,7 @@ void World::record_sibling(Write write, const RegisterRow& before, const Sibling
   Host& host = *hosts_[write.host];
   write.dot = written.dot;
   write.stamp = written.stamp;
+  write.deletes = written.content == Content::tombstone;
   for (const Sibling& old : before.siblings()) {
     if (old.dot == write.dot) return;  // Its expiry was raised.
     write.superseded.push_back(old.dot);

@@ -10,6 +10,7 @@ namespace {
 
 constexpr int streamed_writes = 10;  // Of each host.
 constexpr Millis streamed_within{2500};
+constexpr Millis purged_within{10'000};
 
 }  // namespace
 
@@ -22,6 +23,7 @@ std::optional<std::string> World::run() {
   if (auto wrong = converge("after the faults")) return wrong;
   for (std::size_t i = 0; i < hosts_.size(); ++i) check_clock(i);
   if (auto wrong = stream_only()) return wrong;
+  if (auto wrong = go_back()) return wrong;
   return lose_rows();
 }
 
@@ -59,6 +61,18 @@ std::optional<std::string> World::stream_only() {
   if (violation_ || !log_suffices || options_.exchange_interval < options_.converge_within) return violation_;
   run_until(time_ + options_.exchange_deadline);  // Sessions end.
   const std::uint64_t before = rows_exchanged();
+  write_in_peace();
+  const Millis deadline = time_ + streamed_within;
+  while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(50));
+  if (violation_) return violation_;
+  if (!converged()) return "streams did not bring all writes in time";
+  // What a clear has left of a row depends on what came first, and may differ.
+  if (!counters_.empty() && rows_exchanged() != before) return "an exchange brought what streams are for";
+  return converge("after streams");
+}
+
+// All write, and see all that others write.
+void World::write_in_peace() {
   for (int i = 0; i < streamed_writes; ++i) {
     for (std::size_t host = 0; host < hosts_.size(); ++host) {
       client_write(*hosts_[host], host);
@@ -67,13 +81,47 @@ std::optional<std::string> World::stream_only() {
     }
     run_until(time_ + Millis(20));
   }
-  const Millis deadline = time_ + streamed_within;
-  while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(50));
-  if (violation_) return violation_;
-  if (!converged()) return "streams did not bring all writes in time";
-  // What a clear has left of a row depends on what came first, and may differ.
-  if (!counters_.empty() && rows_exchanged() != before) return "an exchange brought what streams are for";
-  return converge("after streams");
+}
+
+// What all have seen deleted must be gone some time later, everywhere.
+std::optional<std::string> World::purge_all() {
+  const Millis deadline = time_ + purged_within;
+  std::optional<std::string> left = "nobody looked";
+  while (left && !violation_ && time_ < deadline) {
+    run_until(time_ + Millis(500));
+    left.reset();
+    for (const auto& host : hosts_) {
+      if (host->store->purged() != Clock::common_bases(host->store->clock(), host->store->clock()))
+        left = "a floor stands still";
+      for (const std::string& key : keys_) {
+        const auto row = host->store->read(key);
+        const bool stays =
+            row && !row->row.empty() && row->row.is_spent() && !row->row.above(host->store->purged());
+        if (stays) left = "key " + key + " was not purged";
+      }
+    }
+  }
+  return violation_ ? violation_ : left;
+}
+
+// A host comes back with the disk it had long ago, when what it holds was not deleted yet.
+std::optional<std::string> World::go_back() {
+  const std::size_t victim = random(hosts_.size());
+  Host& host = *hosts_[victim];
+  while (host.disk.writing()) run_until(time_ + Millis(10));
+  const VirtualDisk disk = host.disk;
+  const VirtualJournal journal = host.journal;
+  write_in_peace();
+  write_in_peace();
+  if (auto wrong = converge("before a host went back")) return wrong;
+  if (auto wrong = purge_all()) return wrong;
+  crash(victim);
+  host.disk = disk;
+  host.journal = journal;
+  host.promised = {};
+  model_.keep_all_of(victim);
+  boot(victim);
+  return converge("after a host went back");
 }
 
 std::optional<std::string> World::lose_rows() {
@@ -94,7 +142,7 @@ bool World::converged() {
            host->store->applied() == host->store->synced() &&
            root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
                root_digest(first->store->tree(), first->store->clear(), cluster_.hash_keys) &&
-           host->store->clock() == first->store->clock();
+           host->store->clock() == first->store->clock() && host->store->purged() == first->store->purged();
   });
 }
 

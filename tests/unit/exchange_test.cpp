@@ -230,7 +230,7 @@ TEST_CASE("a comparison lists exactly what differs and changes nothing") {
       if (a.digest_of(row_key) != digest) expected[row_key] |= 2;
     }
     SessionOptions options;
-    options.initiator.only_compare = true;
+    options.initiator.mode = ExchangeMode::compare;
     if (seed % 3 == 0) options.initiator.ranges_per_message = 3;
     const Session session = run(a, b, options);
     REQUIRE_FALSE(session.error);
@@ -262,7 +262,7 @@ TEST_CASE("a comparison counts the differences beyond those it lists") {
   MapReplica b({2});
   for (std::uint64_t i = 0; i < 200; ++i) b.write(key(i), "v");
   SessionOptions options;
-  options.initiator.only_compare = true;
+  options.initiator.mode = ExchangeMode::compare;
   options.initiator.differences_max = 50;
   const Session session = run(a, b, options);
   CHECK(session.initiator->differences().size() == 50);
@@ -312,7 +312,7 @@ void play_damaged(std::uint64_t world, bool only_compare, const SessionOptions& 
   Random random(world);
   drift(a, b, random, 60, 200);
   SessionOptions options = damaged;
-  options.initiator.only_compare = only_compare;
+  options.initiator.mode = only_compare ? ExchangeMode::compare : ExchangeMode::repair;
   options.initiator.ranges_per_message = 4;
   options.messages_max = 2000;
   const Session session = run(a, b, options);
@@ -330,7 +330,7 @@ TEST_CASE("a damaged message ends in an error or a session, never in a crash or 
     Random world(1);
     drift(a, b, world, 60, 200);
     SessionOptions options;
-    options.initiator.only_compare = only_compare;
+    options.initiator.mode = only_compare ? ExchangeMode::compare : ExchangeMode::repair;
     options.initiator.ranges_per_message = 4;
     const auto recorded = run(a, b, options).messages;
     REQUIRE(recorded.size() > 4);

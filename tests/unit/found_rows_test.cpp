@@ -1,9 +1,9 @@
 #include "store/lmdb/found_rows.h"
 
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <map>
 #include <random>
-#include <cstring>
 #include <string>
 #include <vector>
 

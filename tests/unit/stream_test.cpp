@@ -146,7 +146,7 @@ TEST_CASE("a batch that is here in part brings the rest of its rows all the same
   REQUIRE(in.receive({stream.epoch(), 1, stream.next(*writer.store, 1ms, copy).payload}));
   std::size_t items = 100;
   InStream::Counts counts;
-  const auto done = in.step(*reader.store, items, test::now, counts);
+  const auto done = in.step(*reader.store, true, items, test::now, counts);
   REQUIRE(done);
   CHECK((*done)->accepted);
   CHECK(reader.root() == writer.root());
@@ -165,11 +165,11 @@ TEST_CASE("a batch is taken in pieces, and acknowledged at its end") {
   InStream::Counts counts;
   for (int i = 0; i < 3; ++i) {
     std::size_t items = 3;
-    REQUIRE_FALSE(in.step(*reader.store, items, test::now, counts).value());
+    REQUIRE_FALSE(in.step(*reader.store, true, items, test::now, counts).value());
     CHECK(items == 0);
   }
   std::size_t items = 3;
-  CHECK(in.step(*reader.store, items, test::now, counts).value()->accepted);
+  CHECK(in.step(*reader.store, true, items, test::now, counts).value()->accepted);
   CHECK(counts.rows == 10);
   CHECK_FALSE(in.busy());
   CHECK(reader.root() == writer.root());
@@ -187,7 +187,7 @@ TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
   const auto accepts = [&](std::uint64_t epoch, std::uint64_t number) {
     REQUIRE(in.receive({epoch, number, payload}));
     std::size_t items = 100;
-    return in.step(*reader.store, items, test::now, counts).value()->accepted;
+    return in.step(*reader.store, true, items, test::now, counts).value()->accepted;
   };
   CHECK(accepts(1, 1));
   CHECK_FALSE(accepts(1, 3));
@@ -203,7 +203,7 @@ TEST_CASE("a batch that waits is as long as it was sent: it is taken apart when 
   InStream::Counts counts;
   REQUIRE(in.receive({1, 1, "noise"}));
   std::size_t items = 100;
-  CHECK(in.step(*reader.store, items, test::now, counts).error().code == ErrorCode::bad_input);
+  CHECK(in.step(*reader.store, true, items, test::now, counts).error().code == ErrorCode::bad_input);
 }
 
 TEST_CASE("no more batches wait than credit allows, be they empty") {

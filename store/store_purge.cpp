@@ -1,0 +1,172 @@
+// What all nodes have, and what may vanish because of it.
+//
+// Two lines, each a clock without gaps, that never fall:
+//  - the floor: what all members have. Nobody may merge rows from a node that does not have it.
+//  - purged: what all members know to be below their floors. Spent rows at or below it vanish here. So a
+//  write
+//    over a vanished row meets the old tombstone only where the floor tells that it is spent (see
+//    RegisterRow::settle_spent()).
+// The log names the rows to look at. Where it is not complete, or memory of a row that had to wait was lost,
+// all rows are looked at once. What is missed all the same is found by an exchange.
+#include <algorithm>
+
+#include "base/fault.h"
+#include "store/log_key.h"
+#include "store/row_record.h"
+#include "store/store.h"
+
+namespace knit {
+
+namespace {
+
+constexpr std::size_t spent_rows_max = 1 << 16;  // Remembered, of each kind.
+
+}  // namespace
+
+Result<void> Store::raise_floor(const Clock& floor) {
+  if (floor_.covers(floor)) return {};
+  floor_.join(floor);
+  put_floor();
+  append({}, {}, std::nullopt);
+  return {};
+}
+
+void Store::purge_to(const Clock& common_floor) { purge_target_.join(common_floor); }
+
+// The first actor of whom there is something to purge.
+std::optional<ActorId> Store::next_to_purge() const {
+  for (const auto& [actor, entry] : purge_target_.entries()) {
+    if (purged_.base(actor) < entry.base) return actor;
+  }
+  return std::nullopt;
+}
+
+bool Store::has_to_purge() const {
+  return next_to_purge() || !found_spent_.empty() || pass_ != PurgePass::none;
+}
+
+Result<void> Store::purge_step(std::size_t rows) {
+  if (const auto actor = next_to_purge()) {
+    if (auto purged = purge_logged(*actor, purge_target_.base(*actor), rows); !purged) return purged;
+    put_floor();
+    append({}, {}, std::nullopt);
+    return {};
+  }
+  std::set<std::string, std::less<>> found;
+  std::swap(found, found_spent_);
+  for (const std::string& row_key : found) {
+    if (auto purged = purge_row(row_key); !purged) return purged;
+  }
+  return pass_ == PurgePass::none ? Result<void>{} : pass_step(rows);
+}
+
+// A part of a pass over all rows: finds what is spent.
+Result<void> Store::pass_step(std::size_t rows) {
+  if (pass_ == PurgePass::due) {
+    pass_ = PurgePass::on;
+    pass_from_.clear();
+    unripe_.clear();
+  }
+  std::size_t looked_at = 0;
+  std::string next;
+  auto scanned =
+      pending_.scan(Table::rows, pass_from_, [&](std::string_view row_key, std::string_view bytes) {
+        if (looked_at++ == rows) {
+          next = row_key;
+          return false;
+        }
+        const auto record = decode_record(row_key, bytes);
+        if (record && record->shown_until == shows_nothing) note_spent(row_key, record->body);
+        return true;
+      });
+  pass_from_ = next;
+  if (scanned && next.empty() && pass_ == PurgePass::on) pass_ = PurgePass::none;
+  return scanned;
+}
+
+// Purges what the log names of this actor, up to `to`, at most so many rows.
+Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t rows) {
+  std::vector<std::string> named;
+  auto visited = visit_log(actor, purged_.base(actor), [&](std::uint64_t sequence, std::string_view row_key) {
+    if (sequence > to) return false;
+    if (named.size() == rows) {
+      to = sequence - 1;
+      return false;
+    }
+    named.emplace_back(row_key);
+    return true;
+  });
+  if (!visited) return visited;
+  const bool all_named = log_.complete_from(actor) <= purged_.base(actor) && !unripe_forgotten_;
+  if (!all_named) pass_ = PurgePass::due;
+  unripe_forgotten_ = false;
+  purged_.add(actor, {1, to});
+  const auto ripe = unripe_.upper_bound({actor, to});
+  for (auto waiting = unripe_.lower_bound({actor, 0}); waiting != ripe; waiting = unripe_.erase(waiting))
+    named.push_back(std::move(waiting->second));
+  for (const std::string& row_key : named) {
+    if (auto purged = purge_row(row_key); !purged) return purged;
+  }
+  return {};
+}
+
+Result<void> Store::purge_row(const std::string& row_key) {
+  const auto stored = pending_.get(Table::rows, row_key);
+  if (!stored) return tl::unexpected(stored.error());
+  if (!stored->value) return {};
+  const auto record = decode_record(row_key, *stored->value);
+  if (!record || record->shown_until != shows_nothing) return {};  // What is damaged is healed by a peer.
+  const auto body = decode_body(record->body);
+  if (!body || !body->row.is_spent()) return {};
+  const auto above = body->row.above(purged_);
+  if (above && !planted(Fault::purged_above_floor)) {
+    note_unripe(*above, row_key);
+    return {};
+  }
+  tree_->apply(position_of(row_key), record->digest, std::nullopt);
+  pending_.erase(Table::rows, row_key);
+  ++purged_rows_;
+  dirty_ = true;
+  return {};
+}
+
+void Store::note_unripe(Dot waits_for, std::string_view row_key) const {
+  if (unripe_.size() < spent_rows_max) {
+    unripe_.emplace(waits_for, row_key);
+  } else {
+    unripe_forgotten_ = true;
+  }
+}
+
+void Store::note_spent(std::string_view row_key, std::string_view bytes) const {
+  const auto body = decode_body(bytes);
+  if (!body || !body->row.is_spent()) return;
+  if (const auto above = body->row.above(purged_)) {
+    note_unripe(*above, row_key);
+  } else {
+    found_spent(row_key);
+  }
+}
+
+void Store::found_spent(std::string_view row_key) const {
+  if (found_spent_.size() < spent_rows_max) {
+    found_spent_.emplace(row_key);
+  } else {
+    pass_ = PurgePass::due;
+  }
+}
+
+Result<void> Store::keep_what_is_in(std::string_view row_key, const RowVersion& theirs, const Clock& fence) {
+  auto mine = open_row(std::string(row_key));
+  if (!mine) return mine.error().code == ErrorCode::corrupt ? Result<void>{} : tl::unexpected(mine.error());
+  if (!mine->row.keep_what_is_in(theirs, fence) || planted(Fault::rejoined_with_all)) return {};
+  const auto stored = pending_.get(Table::rows, row_key);
+  if (!stored) return tl::unexpected(stored.error());
+  const auto body = decode_body(body_in_record(*stored->value));
+  if (mine->row.empty()) mine->row = {};
+  const std::string name(body ? body->name : std::string_view{});
+  store_row(*mine, name, std::nullopt);
+  return {};
+}
+
+}  // namespace knit
