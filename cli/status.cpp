@@ -108,6 +108,16 @@ std::vector<std::string> warnings(const Json& status) {
     out.push_back(
         fmt::format("{} damaged rows: `knit repair --all` fetches them from peers", count_text(damaged)));
   }
+  const std::int64_t above = number_of(status, "above_floor");
+  const Json peers = status.value("peers", Json::array());
+  const bool all_here =
+      std::all_of(peers.begin(), peers.end(), [](const Json& peer) { return flag_of(peer, "reachable"); });
+  if (above > 0 && !all_here) {
+    out.push_back(
+        fmt::format("{} writes are not known to be on every member: keys deleted by them take up room until "
+                    "all members are back, and those that never will be are forgotten",
+                    count_text(above)));
+  }
   return out;
 }
 

@@ -293,6 +293,8 @@ class Node {
     Millis pause{};                      // and how long the next one waits if it changed nothing,
     Millis paused_to{};                  // since it ended.
     bool equal = false;
+    bool judged = false;  // With equal clocks, and as much purged.
+    Millis judged_at{};   // Or when clocks were found to differ.
     WallTime last_equal;
     WallTime since;  // Of being reachable or not.
     Millis next_status{};

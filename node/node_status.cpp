@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint64_t patience_statuses = 3;
 constexpr std::uint64_t lag_max_millis = 1'000'000'000'000;
 constexpr std::size_t peers_told_max = 256;
+constexpr int settling_statuses = 30;
 constexpr int hurried_statuses = 4;  // At most so many in an interval.
 constexpr Millis log_trim_interval{1000};
 
@@ -147,6 +148,8 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   const bool verdict = !purged_equally && clocks_equal ? peer.equal : peer.shown->root == root;
   peer.equal = comparable && verdict;
   if (peer.equal) peer.last_equal = now.wall;
+  peer.judged = comparable && clocks_equal && purged_equally;
+  if (peer.judged || !clocks_equal) peer.judged_at = now.steady;
   peer.sight = {root, peer.shown->root, store_.clock(), theirs};
   const bool rows_differ = comparable && clocks_equal && purged_equally && !peer.equal;
   peer.unequal_statuses = rows_differ ? peer.unequal_statuses + 1 : 0;
@@ -253,6 +256,8 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
   if (peer.shown) {
     status.tree_complete = peer.shown->tree_complete;
     status.clock_equal = peer.stream.peer_clock() == store_.clock();
+    const bool lately = now.steady < peer.judged_at + settling_statuses * options_.status_interval;
+    status.settling = status.clock_equal && !peer.judged && lately;
     status.root = peer.shown->root;
     status.keys = peer.shown->keys;
   }
@@ -324,6 +329,8 @@ NodeStatus Node::status(Now now) {
   status.stale_reads = store_.stale_reads();
   status.conflicts_of_writes = store_.conflicts().of_writes();
   status.conflicts_of_deletes = store_.conflicts().of_deletes();
+  status.above_floor = store_.floor().lacks(store_.clock());
+  status.purged_rows = store_.purged_rows();
   status.stream_delays = stream_delays_;
   return status;
 }

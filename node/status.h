@@ -92,6 +92,9 @@ struct PeerStatus {
   std::optional<Millis> round_trip;
   bool tree_complete = false;
   bool equal = false;  // Its last root digest was ours at that moment.
+  // Clocks have become equal, and roots were not compared since, or cannot be while one of the two purges.
+  // For a while only: then `equal` counts.
+  bool settling = false;
   bool clock_equal = false;
   WallTime last_equal;  // Zero: never yet.
   Uint128 root{};
@@ -128,6 +131,8 @@ struct NodeStatus {
   StaleReads stale_reads;
   std::uint64_t conflicts_of_writes{};  // That met here since the start.
   std::uint64_t conflicts_of_deletes{};
+  std::uint64_t above_floor{};  // Writes here that not every member is known to have: their deletes stay.
+  std::uint64_t purged_rows{};  // Since the start.
   // Milliseconds from a write here to a peer's acknowledgement that it is durable there; over all peers.
   Histogram stream_delays{stream_delay_bounds};
 };

@@ -332,6 +332,10 @@ void replication_metrics(const NodeStatus& node, MetricList& out) {
               number(node.conflicts_of_writes));
   out.counter("knit_conflicts_of_deletes_total", "Deletes and concurrent writes of one key that met here.",
               number(node.conflicts_of_deletes));
+  out.gauge("knit_above_floor_writes",
+            "Writes that not every member is known to have: deletes among them keep their rows.",
+            number(node.above_floor));
+  out.counter("knit_purged_rows_total", "Deleted rows that were purged.", number(node.purged_rows));
   constexpr double millis_per_second = 1000;
   out.histogram("knit_replication_delay_seconds",
                 "Time from a write here until a peer has it on its disk; counted for each peer.",

@@ -96,6 +96,7 @@ void write_peer(Reply reply, const NodeStatus& status, const PeerStatus& peer) {
   map.flag("tree_complete", peer.tree_complete);
   map.flag("equal", peer.equal);
   map.flag("clock_equal", peer.clock_equal);
+  map.flag("settling", peer.settling);
   map.count("last_equal_ms", peer.last_equal.millis);
   map.digest("root", peer.root);
   map.count("keys", peer.keys);
@@ -230,6 +231,8 @@ void write_status(Reply reply, const Node& node, const NodeStatus& status, const
   map.count("stale_reads", status.stale_reads.count);
   map.integer("stale_read_last_ms", status.stale_reads.last_age.count());
   map.integer("stale_read_most_ms", status.stale_reads.most_age.count());
+  map.count("above_floor", status.above_floor);
+  map.count("purged_rows", status.purged_rows);
   Reply peers = map.field("peers");
   peers.array(status.peers.size());
   for (const PeerStatus& peer : status.peers) write_peer(peers, status, peer);
