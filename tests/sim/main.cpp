@@ -37,6 +37,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   std::uint64_t violations = 0, writes = 0, exchanges = 0;
+  double hours = 0;
   const auto start = std::chrono::steady_clock::now();
   for (std::uint64_t seed = arguments.first; seed < arguments.first + arguments.seeds; ++seed) {
     knit::sim::World world(knit::sim::options_of(seed));
@@ -46,10 +47,11 @@ int main(int argc, char** argv) {
     }
     writes += world.writes();
     exchanges += world.exchanges();
+    hours += world.hours();
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::printf("%.1f histories a second, %llu writes that lasted, %llu exchanges\n",
-              static_cast<double>(arguments.seeds) / took.count(), static_cast<unsigned long long>(writes),
+  std::printf("%.1f histories a second, %.1f virtual hours, %llu writes that lasted, %llu exchanges\n",
+              static_cast<double>(arguments.seeds) / took.count(), hours, static_cast<unsigned long long>(writes),
               static_cast<unsigned long long>(exchanges));
   std::printf("%llu histories, %llu violations\n", static_cast<unsigned long long>(arguments.seeds),
               static_cast<unsigned long long>(violations));

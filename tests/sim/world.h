@@ -54,6 +54,7 @@ class World {
   // Over all events: the same seed gives the same hash.
   std::uint64_t trace_hash() const { return trace_; }
   std::size_t writes() const { return model_.writes(); }
+  double hours() const { return std::chrono::duration<double, std::ratio<3600>>(time_).count(); }
   std::uint64_t exchanges() const { return exchanges_; }
 
  private:
