@@ -102,9 +102,29 @@ void Node::raise_floor() {
   }
 }
 
-bool Node::am_below(const Peer& peer) const { return peer.floor && !store_.clock().covers(*peer.floor); }
+namespace {
 
-bool Node::is_below(const Peer& peer) const { return !peer.stream.peer_clock().covers(store_.floor()); }
+// Damage may have taken from a clock what lies below its floor.
+Clock common_part(const Clock& clock, const Clock& floor) {
+  Clock part = clock;
+  for (const auto& [actor, entry] : clock.entries()) part.truncate(actor, floor.base(actor));
+  return part;
+}
+
+// Lacks what the other has, and says that all have.
+bool lies_below(const Clock& clock, const Clock& others_clock, const Clock& others_floor) {
+  return !clock.covers(others_floor) && !clock.covers(common_part(others_clock, others_floor));
+}
+
+}  // namespace
+
+bool Node::am_below(const Peer& peer) const {
+  return peer.floor && lies_below(store_.clock(), peer.stream.peer_clock(), *peer.floor);
+}
+
+bool Node::is_below(const Peer& peer) const {
+  return lies_below(peer.stream.peer_clock(), store_.clock(), store_.floor());
+}
 
 // Whether streams may run, which only add to clocks that cover the floors.
 bool Node::may_stream(const Peer& peer) const {
@@ -125,14 +145,8 @@ std::optional<ExchangeMode> Node::mode_with(const Peer& peer, bool only_compare)
   return am_below(peer) && !peer.fenced_me ? std::optional(ExchangeMode::fence) : std::nullopt;
 }
 
-// What the peer surely had, and all have: what it does not show of that was superseded. (Damage may have
-// taken from its clock what lies below its floor.)
-Clock Node::fence_of(const Peer& peer) const {
-  Clock fence = peer.stream.peer_clock();
-  const Clock clock = fence;
-  for (const auto& [actor, entry] : clock.entries()) fence.truncate(actor, peer.floor->base(actor));
-  return fence;
-}
+// What the peer does not show of this was superseded.
+Clock Node::fence_of(const Peer& peer) const { return common_part(peer.stream.peer_clock(), *peer.floor); }
 
 ExchangeOptions Node::session_options(const Peer& peer) const {
   ExchangeOptions options;

@@ -16,7 +16,7 @@ namespace knit {
 
 constexpr std::uint64_t protocol_version = 5;  // The one this build speaks.
 
-constexpr std::size_t control_message_bytes_max = 256 << 10;
+constexpr std::size_t control_message_bytes_max = 512 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
 
 // The first message of both sides of a link; sent again when the sender's actor changed.

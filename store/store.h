@@ -295,6 +295,7 @@ class Store final : public Replica {
   Result<void> purge_row(const std::string& row_key);
   Result<void> pass_step(std::size_t rows);
   bool has_to_purge() const;
+  bool has_spent_rows() const;
   void note_unripe(Dot waits_for, std::string_view row_key) const;
   void note_spent(std::string_view row_key, std::string_view body) const;
 

@@ -45,9 +45,16 @@ bool Store::has_to_purge() const {
   return next_to_purge() || !found_spent_.empty() || pass_ != PurgePass::none;
 }
 
+// Where nothing was deleted there is nothing to look for: writers do not pay for it.
+bool Store::has_spent_rows() const { return tree_->total().count != census_.stored(); }
+
 Result<void> Store::purge_step(std::size_t rows) {
   if (const auto actor = next_to_purge()) {
-    if (auto purged = purge_logged(*actor, purge_target_.base(*actor), rows); !purged) return purged;
+    if (!has_spent_rows()) {
+      purged_.join(purge_target_);
+    } else if (auto purged = purge_logged(*actor, purge_target_.base(*actor), rows); !purged) {
+      return purged;
+    }
     put_floor();
     append({}, {}, std::nullopt);
     return {};

@@ -51,8 +51,8 @@ int main(int argc, char** argv) {
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::printf("%.1f histories a second, %.1f virtual hours, %llu writes that lasted, %llu exchanges\n",
-              static_cast<double>(arguments.seeds) / took.count(), hours, static_cast<unsigned long long>(writes),
-              static_cast<unsigned long long>(exchanges));
+              static_cast<double>(arguments.seeds) / took.count(), hours,
+              static_cast<unsigned long long>(writes), static_cast<unsigned long long>(exchanges));
   std::printf("%llu histories, %llu violations\n", static_cast<unsigned long long>(arguments.seeds),
               static_cast<unsigned long long>(violations));
   return violations == 0 ? 0 : 1;
