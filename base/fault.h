@@ -56,6 +56,7 @@ enum class Fault : std::uint8_t {
   rejoined_with_all,
   merged_from_below,
   clock_before_its_rows,
+  rejoined_without_guard,
 };
 
 #ifdef KNIT_PLANT_FAULTS

@@ -78,6 +78,10 @@ class Counter {
   void reset(ActorId actor, VersionVector& context);
   // Drops the components of `actor` that are reset or expired, and not sealed.
   void drop_dead(ActorId actor, VersionVector& context, WallTime now);
+  // Without a trace. Answers whether there were any.
+  bool forget(FunctionRef<bool(const Component&)> which) {
+    return std::erase_if(components_, [&](const Component& c) { return which(c); }) > 0;
+  }
   // The component is gone; the context says so.
   void drop(Dot created, VersionVector& context);
 

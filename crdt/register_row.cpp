@@ -338,10 +338,14 @@ bool RegisterRow::settle_spent(RegisterRow& other, const Clock& floor) {
 }
 
 bool RegisterRow::keep_what_is_in(const RowVersion& theirs, const Clock& fence) {
-  return std::erase_if(siblings_, [&](const Sibling& mine) {
-           return fence.covers(mine.dot) && !theirs.context.covers(mine.dot) &&
-                  find_dot(theirs.live, mine.dot) == theirs.live.end();
-         }) > 0;
+  const bool gone = std::erase_if(siblings_, [&](const Sibling& mine) {
+                      return fence.covers(mine.dot) && !theirs.context.covers(mine.dot) &&
+                             find_dot(theirs.live, mine.dot) == theirs.live.end();
+                    }) > 0;
+  return counter_.forget([&](const Component& mine) {
+    return fence.covers(mine.last_dot()) && !theirs.context.covers(mine.last_dot()) &&
+           theirs.counter.find(mine.created) == nullptr;
+  }) || gone;
 }
 
 bool RegisterRow::reissue(ActorId actor, std::uint64_t sequence, Dot fresh,

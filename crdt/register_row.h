@@ -145,7 +145,7 @@ class RegisterRow {
   // A row that is left empty may vanish. Returns true if anything changed.
   bool apply_clear(const Clock& covered);
 
-  // Purge. A row that shows nothing at any time, and was never incremented, is *spent*. Once all nodes have
+  // Purge. A row that shows nothing at any time, and holds no increments, is *spent*. Once all nodes have
   // all that it tells (its dots and its context lie at or below the floor) it may vanish.
   bool is_spent() const;
   // A dot that keeps a spent row from vanishing. Empty: all that the row tells lies at or below the floor.

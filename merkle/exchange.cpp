@@ -264,7 +264,8 @@ bool Exchange::State::peer_finished(const wire::Turn& turn) const {
 
 // What a session compares is bounded by the rows there are; a peer that asks for more runs in circles.
 std::uint64_t Exchange::State::ranges_allowed() const {
-  const std::uint64_t rows = replica.tree().total().count + stats.rows_changed + work->differences_found();
+  const std::uint64_t rows =
+      replica.tree().total().count + replica.purged_rows() + stats.rows_changed + work->differences_found();
   return (std::uint64_t{1} << 16) + 64 * rows;
 }
 

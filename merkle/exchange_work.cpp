@@ -403,20 +403,22 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
 }
 
 // Rejoin: what the peer does not have, at or below its floor, goes. A row that has changed since it was
-// listed cannot be judged.
+// listed cannot be judged: its range is compared once more.
 Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& answered) {
   std::map<Short, const RowVersion*> theirs;
   for (const wire::TaggedVersion& row : versions.rows) theirs[row.tag] = &row.version;
   std::vector<std::string> lacked;
+  bool changed = false;
   auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
     const Short digest = hashes_.row(row.digest);
     if (contains(answered.lacked, digest)) {
       lacked.emplace_back(row.row_key);
     } else if (!contains(answered.settled, digest)) {
-      ++differences_found_;
+      changed = true;
     }
     return true;
   });
+  if (changed) push(Comparison{versions.prefix, false});
   for (const std::string& row_key : lacked) {
     const auto same = theirs.find(hashes_.tag(row_key));
     if (!visited) break;

@@ -280,6 +280,7 @@ class Node {
     std::uint64_t turns_sent = 0;     // messages of exchanges.
     std::uint64_t batches_taken = 0;
     std::uint64_t turns_received = 0;
+    Clock guard;             // What it has of its floor, while this node rejoins through it; see guard().
     bool fenced_me = false;  // This node dropped what the peer had purged,
     bool fenced = false;     // and the peer says the same of us.
     std::map<ActorId, Stall> stalls;
@@ -325,7 +326,7 @@ class Node {
   bool keep_link(LinkId link, Peer& peer, NodeId peer_id, Now now, Outbox& out);
   void drop_link(LinkId link, std::string reason, Now now, Outbox& out);
   void forget_link(LinkId link, std::string_view reason, Now now, Outbox& out);
-  void leave(Peer& peer) const;
+  void leave(Peer& peer);
   void send(LinkId link, Channel channel, const Message& message, Outbox& out);
   bool reachable(const Peer& peer) const { return peer.link && peer.shown; }
   Peer* peer_of(LinkId link);
@@ -355,7 +356,10 @@ class Node {
   bool is_through(const Peer& peer, const Heard& heard) const;
   std::uint64_t turns_begun(const Peer& peer) const;
   void settle_heard(Peer& peer);
-  void end_hearing(Peer& peer) const;
+  void end_hearing(Peer& peer);
+  void guard(Peer& peer, Now now, Outbox& out);
+  void end_guard(Peer& peer);
+  void hold_purge();
   std::optional<Clock> common_to_members(Clock mine, FunctionRef<const Clock*(const Peer&)> of) const;
   bool may_adopt(const Clock& floor) const;
   void raise_floor();
@@ -460,6 +464,7 @@ class Node {
   OutStream::Copy stream_copy_;
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
+  Clock guard_;                  // Of all peers.
   Clock met_;                    // What peers had when they were met first,
   bool met_nobody_ = true;       // if one was.
   WriteTimes write_times_;

@@ -67,7 +67,10 @@ bool Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job
   if (!mode) return false;
   ExchangeOptions options = session_options(peer);
   options.mode = *mode;
-  if (*mode == ExchangeMode::fence) options.fence = fence_of(peer);
+  if (*mode == ExchangeMode::fence) {
+    options.fence = fence_of(peer);
+    guard(peer, now, out);
+  }
   Session session;
   session.id = random();
   session.exchange = Exchange::initiate(store_, options, random(), !peer.equal);
@@ -150,8 +153,7 @@ void Node::step_session(Peer& peer, Now now, Outbox& out) {
   }
   if (!session.exchange->finished()) return;
   const bool fenced = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
-                      session.exchange->outcome() == Exchange::Outcome::compared &&
-                      session.exchange->differences_found() == 0;
+                      session.exchange->outcome() == Exchange::Outcome::compared;
   end_session(peer, {}, now, out);
   if (fenced) return on_fenced(peer, now, out);
   send_status(peer, now, out);
@@ -208,6 +210,9 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
   if (!peer.session) return;
   Session session = std::move(*peer.session);
   peer.session.reset();
+  const bool fence_failed = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
+                            session.exchange->outcome() != Exchange::Outcome::compared;
+  if (fence_failed) end_guard(peer);
   peer.paused_to = now.steady + peer.pause;
   ExchangeReport report;
   report.peer = peer.hello.node;

@@ -52,7 +52,8 @@ void Node::settle_heard(Peer& peer) {
 }
 
 // The link is gone, and with it all that was under way.
-void Node::end_hearing(Peer& peer) const {
+void Node::end_hearing(Peer& peer) {
+  end_guard(peer);
   if (peer.heard) peer.has = std::move(peer.heard->clock);
   if (peer.heard_last) peer.has = std::move(peer.heard_last->clock);
   peer.heard.reset();
@@ -80,16 +81,25 @@ std::optional<Clock> Node::common_to_members(Clock mine, FunctionRef<const Clock
 bool Node::may_adopt(const Clock& floor) const {
   bool may = store_.clock().covers(floor);
   visit_members([&](const Peer* peer) {
-    if (peer != nullptr && (peer->link || peer->has)) may = may && peer->has && peer->has->covers(floor);
+    if (peer == nullptr || (!peer->link && !peer->has)) return;
+    may = may && peer->has && (!peer->link || peer->shown) && peer->has->covers(floor);
   });
   return may;
 }
 
 void Node::raise_floor() {
   for (auto& [id, peer] : peers_) settle_heard(peer);
-  Clock floor = common_to_members(store_.clock(), [](const Peer& peer) {
-                  return peer.has ? &*peer.has : nullptr;
-                }).value_or(Clock{});
+  // Who has just come has to tell what it has now.
+  const auto clock_of = [](const Peer& peer) {
+    const bool stale = peer.link && !peer.shown;
+    return peer.has && !stale ? &*peer.has : nullptr;
+  };
+  Clock floor = common_to_members(store_.clock(), clock_of).value_or(Clock{});
+  for (auto& [id, peer] : peers_) {
+    if (peer.guard.empty() || !store_.clock().covers(peer.guard)) continue;
+    floor.join(Clock::common_bases(peer.guard, peer.guard));
+    end_guard(peer);
+  }
   for (const auto& [id, peer] : peers_) {
     if (peer.floor && !store_.floor().covers(*peer.floor) && may_adopt(*peer.floor)) floor.join(*peer.floor);
   }
@@ -100,6 +110,14 @@ void Node::raise_floor() {
   for (const auto& [id, peer] : peers_) {
     if (store_.floor().covers(peer.purged)) store_.purge_to(peer.purged);
   }
+  hold_purge();
+}
+
+void Node::hold_purge() {
+  store_.hold_purge(std::any_of(peers_.begin(), peers_.end(), [this](const auto& entry) {
+    const Peer& peer = entry.second;
+    return peer.link && (!peer.shown || is_below(peer));
+  }));
 }
 
 namespace {
@@ -123,7 +141,26 @@ bool Node::am_below(const Peer& peer) const {
 }
 
 bool Node::is_below(const Peer& peer) const {
-  return lies_below(peer.stream.peer_clock(), store_.clock(), store_.floor());
+  const Clock& theirs = peer.stream.peer_clock();
+  return lies_below(theirs, store_.clock(), store_.floor()) || !theirs.covers(guard_);
+}
+
+// From the moment when this node begins to drop what a peer has purged until it has that peer's clock, nobody
+// who lacks what lies below that peer's floor may bring it back.
+void Node::guard(Peer& peer, Now now, Outbox& out) {
+  if (planted(Fault::rejoined_without_guard)) return;
+  peer.guard = fence_of(peer);
+  guard_.join(peer.guard);
+  for (auto& [id, other] : peers_) {
+    if (other.session && is_below(other)) end_session(other, "this node rejoins", now, out);
+  }
+}
+
+void Node::end_guard(Peer& peer) {
+  if (peer.guard.empty()) return;
+  peer.guard = {};
+  guard_ = {};
+  for (const auto& [id, other] : peers_) guard_.join(other.guard);
 }
 
 // Whether streams may run, which only add to clocks that cover the floors.
@@ -134,15 +171,18 @@ bool Node::may_stream(const Peer& peer) const {
 // Who lies below the floor of the other drops what was purged there, before any row goes to and fro.
 bool Node::may_repair(const Peer& peer) const {
   const bool i_may = !am_below(peer) || peer.fenced_me;
-  const bool it_may = !is_below(peer) || peer.fenced;
+  const bool it_may = !is_below(peer) || (peer.fenced && peer.stream.peer_clock().covers(guard_));
   return planted(Fault::merged_from_below) || (i_may && it_may);
 }
 
-// What a session with this peer is to do. Empty: the peer must rejoin first.
+// What a session with this peer is to do. Empty: somebody must rejoin first. A node rejoins through one peer
+// at a time: two that lie below each other could never guard against both.
 std::optional<ExchangeMode> Node::mode_with(const Peer& peer, bool only_compare) const {
   if (only_compare) return ExchangeMode::compare;
   if (may_repair(peer)) return ExchangeMode::repair;
-  return am_below(peer) && !peer.fenced_me ? std::optional(ExchangeMode::fence) : std::nullopt;
+  const bool rejoins_elsewhere = !guard_.empty() && peer.guard.empty();
+  const bool fences = am_below(peer) && !peer.fenced_me && !rejoins_elsewhere;
+  return fences ? std::optional(ExchangeMode::fence) : std::nullopt;
 }
 
 // What the peer does not show of this was superseded.

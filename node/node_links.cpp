@@ -96,7 +96,7 @@ void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& ou
 }
 
 // What was said on a link that is gone.
-void Node::leave(Peer& peer) const {
+void Node::leave(Peer& peer) {
   end_hearing(peer);
   peer.shown.reset();
   peer.told.reset();
@@ -170,6 +170,7 @@ void Node::handle(LinkId link, const Hello& hello, Now now, Outbox& out) {
   if (!keep_link(link, peer, hello.node, now, out)) return;
   mine.peer = hello.node;
   peer.link = link;
+  hold_purge();
   send_status(peer, now, out);
   if (!keys_.empty()) send(link, Channel::control, Keys{keys_}, out);
   if (!swim_) return;

@@ -107,6 +107,7 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   push_again_ = true;
   check_my_actor(peer, now, out);
   hear_clock(peer, status);
+  hold_purge();
   pulse(peer, now, out);
 }
 
@@ -126,12 +127,16 @@ bool Node::take_clock(Peer& peer, const Status& status) {
   if (!clock_in.done() || !lags_in.done() || !floor_in.done() || !purged_in.done()) return false;
   peer.stream.on_clock(told, status.clock_whole);
   if (status.clock_whole || !peer.floor) {
-    peer.floor = floor;
-    peer.purged = purged;
-  } else {
-    peer.floor->join(floor);
-    peer.purged.join(purged);
+    peer.floor.emplace();
+    peer.purged = {};
   }
+  const bool rises = !peer.floor->covers(floor);
+  peer.floor->join(Clock::common_bases(floor, floor));
+  peer.purged.join(Clock::common_bases(purged, purged));
+  if (rises && am_below(peer)) peer.fenced_me = false;
+  if (!peer.stream.peer_clock().within_limits() || !peer.floor->within_limits() ||
+      !peer.purged.within_limits())
+    return false;
   peer.lags = std::move(lags);
   return true;
 }

@@ -333,7 +333,7 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   const bool existed = !row.empty();
   const bool gave_up = row.settle_spent(theirs->body.row, common_floor);
   bool changed = row.merge_at(identity_.actor, theirs->body.row) || gave_up;
-  if (row.is_spent() && !row.above(purged_)) {
+  if (!common_floor.empty() && !purge_held_ && row.is_spent() && !row.above(purged_)) {
     row = {};
     changed = existed;
   }

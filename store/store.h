@@ -160,6 +160,9 @@ class Store final : public Replica {
   const Clock& floor() const override { return floor_; }
   // All members know of each other that they have `common_floor`: work() purges up to there.
   void purge_to(const Clock& common_floor);
+  // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
+  // for it.
+  void hold_purge(bool held) { purge_held_ = held; }
   const Clock& purged() const override { return purged_; }
   std::uint64_t purged_rows() const override { return purged_rows_; }  // Since the start.
   void found_spent(std::string_view row_key) const override;
@@ -296,6 +299,7 @@ class Store final : public Replica {
   Result<void> pass_step(std::size_t rows);
   bool has_to_purge() const;
   bool has_spent_rows() const;
+  void ask_pass() const;
   void note_unripe(Dot waits_for, std::string_view row_key) const;
   void note_spent(std::string_view row_key, std::string_view body) const;
 
@@ -335,6 +339,8 @@ class Store final : public Replica {
   mutable std::set<std::string, std::less<>> found_spent_;  // That may be purged.
   enum class PurgePass : std::uint8_t { none, due, on };    // Over all rows.
   mutable PurgePass pass_ = PurgePass::none;
+  mutable bool pass_again_ = false;
+  bool purge_held_ = false;
   std::string pass_from_;
   Clock clear_;
   std::uint64_t clears_ = 0;

@@ -1,7 +1,6 @@
 // What the store keeps of itself beside the rows: identity, clock, stamp, counts, clear. LMDB and the journal
 // hold each of these sealed: a checksum, and then the value.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/check.h"
@@ -174,6 +173,7 @@ Result<void> Store::load() {
   unripe_forgotten_ = false;
   found_spent_.clear();
   pass_ = PurgePass::none;
+  pass_again_ = false;
   swept_ = true;
   sweep_from_.clear();
   census_ = {};
@@ -358,11 +358,12 @@ Result<void> Store::replay_row(const JournalRecord& record) {
 
 // What was purged then goes again: the log names it still.
 Result<void> Store::replay_purge(const Clock& before) {
+  constexpr std::size_t rows_at_once = 4096;
   const Clock purged = std::exchange(purged_, before);
   for (const auto& [actor, entry] : purged.entries()) {
-    if (before.base(actor) == entry.base) continue;
-    if (auto again = purge_logged(actor, entry.base, std::numeric_limits<std::size_t>::max()); !again)
-      return again;
+    while (purged_.base(actor) < entry.base) {
+      if (auto again = purge_logged(actor, entry.base, rows_at_once); !again) return again;
+    }
   }
   return {};
 }

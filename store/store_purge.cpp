@@ -9,6 +9,7 @@
 // The log names the rows to look at. Where it is not complete, or memory of a row that had to wait was lost,
 // all rows are looked at once. What is missed all the same is found by an exchange.
 #include <algorithm>
+#include <utility>
 
 #include "base/fault.h"
 #include "store/log_key.h"
@@ -42,7 +43,7 @@ std::optional<ActorId> Store::next_to_purge() const {
 }
 
 bool Store::has_to_purge() const {
-  return next_to_purge() || !found_spent_.empty() || pass_ != PurgePass::none;
+  return !purge_held_ && (next_to_purge() || !found_spent_.empty() || pass_ != PurgePass::none);
 }
 
 // Where nothing was deleted there is nothing to look for: writers do not pay for it.
@@ -59,12 +60,11 @@ Result<void> Store::purge_step(std::size_t rows) {
     append({}, {}, std::nullopt);
     return {};
   }
-  std::set<std::string, std::less<>> found;
-  std::swap(found, found_spent_);
-  for (const std::string& row_key : found) {
-    if (auto purged = purge_row(row_key); !purged) return purged;
+  for (; rows > 0 && !found_spent_.empty(); --rows) {
+    const auto found = found_spent_.extract(found_spent_.begin());
+    if (auto purged = purge_row(found.value()); !purged) return purged;
   }
-  return pass_ == PurgePass::none ? Result<void>{} : pass_step(rows);
+  return pass_ == PurgePass::none || rows == 0 ? Result<void>{} : pass_step(rows);
 }
 
 // A part of a pass over all rows: finds what is spent.
@@ -87,7 +87,7 @@ Result<void> Store::pass_step(std::size_t rows) {
         return true;
       });
   pass_from_ = next;
-  if (scanned && next.empty() && pass_ == PurgePass::on) pass_ = PurgePass::none;
+  if (scanned && next.empty()) pass_ = std::exchange(pass_again_, false) ? PurgePass::due : PurgePass::none;
   return scanned;
 }
 
@@ -105,12 +105,17 @@ Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t ro
   });
   if (!visited) return visited;
   const bool all_named = log_.complete_from(actor) <= purged_.base(actor) && !unripe_forgotten_;
-  if (!all_named) pass_ = PurgePass::due;
+  if (!all_named) ask_pass();
   unripe_forgotten_ = false;
   purged_.add(actor, {1, to});
   const auto ripe = unripe_.upper_bound({actor, to});
-  for (auto waiting = unripe_.lower_bound({actor, 0}); waiting != ripe; waiting = unripe_.erase(waiting))
-    named.push_back(std::move(waiting->second));
+  for (auto waiting = unripe_.lower_bound({actor, 0}); waiting != ripe; waiting = unripe_.erase(waiting)) {
+    if (named.size() < 2 * rows) {
+      named.push_back(std::move(waiting->second));
+    } else {
+      found_spent(waiting->second);
+    }
+  }
   for (const std::string& row_key : named) {
     if (auto purged = purge_row(row_key); !purged) return purged;
   }
@@ -158,6 +163,15 @@ void Store::note_spent(std::string_view row_key, std::string_view bytes) const {
 void Store::found_spent(std::string_view row_key) const {
   if (found_spent_.size() < spent_rows_max) {
     found_spent_.emplace(row_key);
+  } else {
+    ask_pass();
+  }
+}
+
+// One that is under way may have passed what is looked for.
+void Store::ask_pass() const {
+  if (pass_ == PurgePass::on) {
+    pass_again_ = true;
   } else {
     pass_ = PurgePass::due;
   }

@@ -77,9 +77,12 @@ void Store::found_damage(std::string_view row_key) const {
 }
 
 void Store::visit_damaged(Range range, FunctionRef<void(std::string_view row_key)> visit) const {
-  for (const std::string& row_key : damaged_) {
-    const auto position = find_position(row_key);
-    if (position && range.contains(*position)) visit(row_key);
+  std::string first;
+  ByteWriter(first).u64(range.first.key_hash);
+  for (auto damaged = damaged_.lower_bound(first); damaged != damaged_.end(); ++damaged) {
+    const auto position = find_position(*damaged);
+    if (position && range.last < *position) return;
+    if (position && range.contains(*position)) visit(*damaged);
   }
 }
 

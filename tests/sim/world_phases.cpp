@@ -104,23 +104,37 @@ std::optional<std::string> World::purge_all() {
   return violation_ ? violation_ : left;
 }
 
-// A host comes back with the disk it had long ago, when what it holds was not deleted yet.
+// Hosts come back with the disk they had long ago, when what they hold was not deleted yet; sometimes while
+// the others still purge. One stays, and knows all that was written.
 std::optional<std::string> World::go_back() {
-  const std::size_t victim = random(hosts_.size());
-  Host& host = *hosts_[victim];
-  while (host.disk.writing()) run_until(time_ + Millis(10));
-  const VirtualDisk disk = host.disk;
-  const VirtualJournal journal = host.journal;
+  struct Copy {
+    std::size_t host{};
+    VirtualDisk disk;
+    VirtualJournal journal;
+  };
+  std::vector<Copy> copies;
+  const std::size_t first = random(hosts_.size());
+  const std::size_t count = hosts_.size() > 2 && chance(0.5) ? 2 : 1;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = (first + i) % hosts_.size();
+    while (hosts_[index]->disk.writing()) run_until(time_ + Millis(10));
+    copies.push_back({index, hosts_[index]->disk, hosts_[index]->journal});
+  }
   write_in_peace();
   write_in_peace();
   if (auto wrong = converge("before a host went back")) return wrong;
-  if (auto wrong = purge_all()) return wrong;
-  crash(victim);
-  host.disk = disk;
-  host.journal = journal;
-  host.promised = {};
-  model_.keep_all_of(victim);
-  boot(victim);
+  if (chance(0.5)) {
+    if (auto wrong = purge_all()) return wrong;
+  }
+  for (Copy& copy : copies) {
+    Host& host = *hosts_[copy.host];
+    crash(copy.host);
+    host.disk = std::move(copy.disk);
+    host.journal = std::move(copy.journal);
+    host.promised = {};
+    model_.keep_all_of(copy.host);
+  }
+  for (const Copy& copy : copies) boot(copy.host);
   return converge("after a host went back");
 }
 
