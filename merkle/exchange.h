@@ -36,7 +36,7 @@ constexpr bool only_compares(ExchangeMode mode) { return mode != ExchangeMode::r
 
 struct ExchangeOptions {
   ExchangeMode mode = ExchangeMode::repair;
-  Clock fence{};                             // With that mode: the peer's floor.
+  Clock fence{};                             // With that mode: what the peer has of its floor.
   bool peer_is_below = false;                // Its clock does not cover our floor.
   Clock peer_purged{};                       // Spent rows at or below it the peer has purged: it needs none.
   std::size_t ranges_per_message = 1 << 14;  // Compared in one message, at most 2^14; the rest waits.
@@ -122,8 +122,7 @@ class Exchange {
   const ExchangeStats& stats() const;
   ExchangeMode mode() const;
   const std::vector<Difference>& differences() const;  // Of the initiator, with compare.
-  std::uint64_t differences_found() const;  // With those that were not listed; with fence, rows that
-                                            // changed meanwhile and must be judged once more.
+  std::uint64_t differences_found() const;             // With those that were not listed.
 
  private:
   struct State;

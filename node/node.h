@@ -464,7 +464,7 @@ class Node {
   OutStream::Copy stream_copy_;
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
-  Clock guard_;                  // Of all peers.
+  Clock guard_;                  // The guards of all peers.
   Clock met_;                    // What peers had when they were met first,
   bool met_nobody_ = true;       // if one was.
   WriteTimes write_times_;

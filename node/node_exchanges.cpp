@@ -61,7 +61,7 @@ void Node::note_try(Peer& peer) const {
   peer.tried = peer.sight;
 }
 
-// False: the peer must rejoin first.
+// False: somebody must rejoin first.
 bool Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out) {
   const auto mode = mode_with(peer, only_compare);
   if (!mode) return false;

@@ -4,6 +4,7 @@
 // owner sent before it told that clock are through here: then no row can come in that was read by somebody
 // who lacked what lies below the floor. A member that is down, or was never heard, holds the floor.
 #include <algorithm>
+#include <utility>
 
 #include "base/fault.h"
 #include "node/node.h"
@@ -113,6 +114,7 @@ void Node::raise_floor() {
   hold_purge();
 }
 
+// Whoever rejoins must still find here what superseded its rows.
 void Node::hold_purge() {
   store_.hold_purge(std::any_of(peers_.begin(), peers_.end(), [this](const auto& entry) {
     const Peer& peer = entry.second;
