@@ -422,3 +422,51 @@ TEST_CASE("the clock of a node does not wrap when the host's clock is at its end
   clock.observe({~std::uint64_t{0} - 5}, end);
   CHECK(clock.last() >= Stamp::at(end));
 }
+
+namespace {
+
+Clock up_to(ActorId actor, std::uint64_t sequence) {
+  Clock clock;
+  clock.add(actor, {1, sequence});
+  return clock;
+}
+
+}  // namespace
+
+TEST_CASE("a deleted row may vanish once all that it tells lies at or below the floor") {
+  RegisterRow row = row_of(value({a, 1}, 1, "v"));
+  CHECK_FALSE(row.is_spent());
+  row.write(tombstone({b, 1}, 2));
+  CHECK(row.is_spent());
+  CHECK(row.above(up_to(a, 1)) == Dot{b, 1});
+  CHECK(row.above(up_to(b, 1)) == Dot{a, 1});  // In the context.
+  Clock floor = up_to(a, 1);
+  floor.join(up_to(b, 1));
+  CHECK(row.above(floor) == std::nullopt);
+}
+
+TEST_CASE("a tombstone below the floor gives way to a write that was made where it was purged") {
+  const RegisterRow written = row_of(value({b, 2}, 1, "later"));  // An older stamp, and no context.
+  for (const bool below : {false, true}) {
+    RegisterRow deleted = row_of(tombstone({a, 1}, 9));
+    RegisterRow other = written;
+    CHECK(deleted.settle_spent(other, below ? up_to(a, 1) : Clock{}) == below);
+    deleted.merge(other);
+    CHECK((deleted.winner()->content == Content::value) == below);
+    CHECK(deleted.context().covers(Dot{a, 1}) == below);
+  }
+  RegisterRow alive = row_of(value({a, 1}, 9, "v"));  // A value never does.
+  RegisterRow other = written;
+  CHECK_FALSE(alive.settle_spent(other, up_to(a, 1)));
+}
+
+TEST_CASE("who rejoins drops what the fence covers and the peer does not know") {
+  const auto kept = [](const RegisterRow& theirs, const Clock& fence) {
+    RegisterRow row = row_of(value({a, 1}, 1, "v"));
+    return !row.keep_what_is_in(theirs.version(), fence) && !row.empty();
+  };
+  CHECK_FALSE(kept({}, up_to(a, 1)));
+  CHECK(kept({}, up_to(b, 1)));                                    // Above the fence.
+  CHECK(kept(row_of(value({a, 1}, 1, "v")), up_to(a, 1)));         // The peer has it.
+  CHECK(kept(RegisterRow::unreadable(up_to(a, 1)), up_to(a, 1)));  // It may have had it.
+}
