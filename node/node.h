@@ -290,6 +290,7 @@ class Node {
     std::uint64_t unequal_statuses = 0;  // And pulses, in a row, without an exchange.
     Sight sight;                         // With the last status.
     std::optional<Sight> doubted;        // When its packets last told of another state.
+    std::optional<Sight> proven;         // When a session found that neither lacks anything.
     std::optional<Sight> tried;          // When the last session began,
     Millis pause{};                      // and how long the next one waits if it changed nothing,
     Millis paused_to{};                  // since it ended.

@@ -226,6 +226,9 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
   if (report.error != busy) ++exchanges_;
   add(totals_, report.stats);
   const bool worth_telling = report.outcome != Exchange::Outcome::equal && report.error != busy;
+  const bool ran_through =
+      report.outcome == Exchange::Outcome::equal || report.outcome == Exchange::Outcome::repaired;
+  if (ran_through && report.stats.rows_sent + report.stats.rows_received == 0) peer.proven = peer.tried;
   if (worth_telling) {
     const bool ended_well = report.error.empty();
     out.push_back(Notice{ended_well ? Notice::Level::info : Notice::Level::warning,

@@ -177,13 +177,13 @@ bool Node::may_repair(const Peer& peer) const {
   return planted(Fault::merged_from_below) || (i_may && it_may);
 }
 
-// What a session with this peer is to do. Empty: somebody must rejoin first. A node rejoins through one peer
-// at a time: two that lie below each other could never guard against both.
+// What a session with this peer is to do. Empty: somebody must rejoin first. A node that rejoins already does
+// so through another peer, too, if that one has what it guards (the first may be damaged, and not pass on its
+// clock); against two that lie below each other it could never guard.
 std::optional<ExchangeMode> Node::mode_with(const Peer& peer, bool only_compare) const {
   if (only_compare) return ExchangeMode::compare;
   if (may_repair(peer)) return ExchangeMode::repair;
-  const bool rejoins_elsewhere = !guard_.empty() && peer.guard.empty();
-  const bool fences = am_below(peer) && !peer.fenced_me && !rejoins_elsewhere;
+  const bool fences = am_below(peer) && !peer.fenced_me && peer.stream.peer_clock().covers(guard_);
   return fences ? std::optional(ExchangeMode::fence) : std::nullopt;
 }
 

@@ -148,14 +148,15 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   const bool comparable =
       (peer.shown->tree_complete && store_.tree().complete()) || planted(Fault::exchange_before_tree);
   const bool clocks_equal = theirs == store_.clock();
-  // Between two that have not purged the same roots tell nothing: what was found before holds.
+  // Between two that have not purged the same, roots that differ tell nothing: what was found before holds.
   const bool purged_equally = peer.purged == store_.purged();
-  const bool verdict = !purged_equally && clocks_equal ? peer.equal : peer.shown->root == root;
-  peer.equal = comparable && verdict;
+  const bool undecided = clocks_equal && !purged_equally;
+  peer.sight = {root, peer.shown->root, store_.clock(), theirs};
+  peer.equal =
+      comparable && (peer.shown->root == root || (undecided && peer.equal) || peer.proven == peer.sight);
   if (peer.equal) peer.last_equal = now.wall;
   peer.judged = comparable && clocks_equal && purged_equally;
   if (peer.judged || !clocks_equal) peer.judged_at = now.steady;
-  peer.sight = {root, peer.shown->root, store_.clock(), theirs};
   const bool rows_differ = comparable && clocks_equal && purged_equally && !peer.equal;
   peer.unequal_statuses = rows_differ ? peer.unequal_statuses + 1 : 0;
   if (store_.has_damage() && all_peers_equal()) store_.forget_damaged();
