@@ -53,6 +53,7 @@ enum class Fault : std::uint8_t {
   purged_above_floor,
   floor_without_the_down,
   purged_at_floor,
+  purged_what_was_lost,
   rejoined_with_all,
   merged_from_below,
   clock_before_its_rows,

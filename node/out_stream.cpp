@@ -156,15 +156,16 @@ OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& r
   std::string_view body;
   if (row_key != clear_row_key()) {
     const auto found = store.body_of(row_key);
-    const bool cleared = !found && store.clear().covers(dot);
+    // Cleared, or purged since (a raised expiry does not keep a row from that): peers need nothing of it.
+    const bool gone = !found && (store.clear().covers(dot) || !store.has_damage());
     const bool replaced = found && [&] {
       const std::uint64_t last = shown_sequence(*found, dot.actor);
       return last > dot.sequence && last <= reading.to;
     }();
-    reading.has_holes = reading.has_holes || cleared || replaced;
+    reading.has_holes = reading.has_holes || gone || replaced;
     if (replaced && planted(Fault::covered_before_replacement))
       out.cover(dot.actor, {dot.sequence, dot.sequence});
-    if (cleared || replaced) return Look::go_on;
+    if (gone || replaced) return Look::go_on;
     if (!found) {
       reading.has_holes = true;
       if (!planted(Fault::unreadable_delivered)) reading.withheld.push_back(dot.sequence);

@@ -291,6 +291,7 @@ class Store final : public Replica {
 
   void put_floor();
   Result<void> load_floor();
+  void recall_purged();
   Result<void> replay_purge(const Clock& before);
   std::optional<ActorId> next_to_purge() const;
   Result<void> purge_step(std::size_t rows);

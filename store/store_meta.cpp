@@ -116,6 +116,7 @@ Result<std::unique_ptr<Store>> Store::open(OrderedStore& disk, Journal& journal,
   std::unique_ptr<Store> store(new Store(disk, journal, std::move(options)));
   if (auto loaded = store->load(); !loaded) return tl::unexpected(loaded.error());
   if (auto replayed = store->replay(); !replayed) return tl::unexpected(replayed.error());
+  store->recall_purged();
   store->clock_at_start_ = store->clock_;
   store->refresh_space();
   return store;

@@ -1,10 +1,9 @@
 // What all nodes have, and what may vanish because of it.
 //
-// Two lines, each a clock without gaps, that never fall:
+// Two lines, each a clock without gaps, that never fall (but see recall_purged()):
 //  - the floor: what all members have. Nobody may merge rows from a node that does not have it.
 //  - purged: what all members know to be below their floors. Spent rows at or below it vanish here. So a
-//  write
-//    over a vanished row meets the old tombstone only where the floor tells that it is spent (see
+//    write over a vanished row meets the old tombstone only where the floor tells that it is spent (see
 //    RegisterRow::settle_spent()).
 // The log names the rows to look at. Where it is not complete, or memory of a row that had to wait was lost,
 // all rows are looked at once. What is missed all the same is found by an exchange.
@@ -32,7 +31,20 @@ Result<void> Store::raise_floor(const Clock& floor) {
   return {};
 }
 
-void Store::purge_to(const Clock& common_floor) { purge_target_.join(common_floor); }
+// What this node lacks it cannot have purged, whatever its floor was before damage took it.
+void Store::purge_to(const Clock& common_floor) {
+  purge_target_.join(planted(Fault::purged_what_was_lost) ? common_floor
+                                                          : Clock::common_bases(common_floor, clock_));
+}
+
+// After a start: damage to the journal may have taken deletes that were purged already, and left what they
+// had deleted. Peers that hold them still are to send them.
+void Store::recall_purged() {
+  if (clock_.covers(purged_) || planted(Fault::purged_what_was_lost)) return;
+  purged_ = Clock::common_bases(purged_, clock_);
+  put_floor();
+  append({}, {}, std::nullopt);
+}
 
 // The first actor of whom there is something to purge.
 std::optional<ActorId> Store::next_to_purge() const {

@@ -71,6 +71,10 @@ void Model::doubt(std::size_t host, JournalPosition position) {
   std::for_each(additions_.begin(), additions_.end(), doubt_one);
 }
 
+void Model::scar(std::size_t host, const std::string& key) {
+  for (Write& w : writes_) w.scarred = w.scarred || (w.host == host && w.key == key);
+}
+
 std::vector<Dot> Model::written(const std::string& key, const Clock& clock) const {
   std::vector<Dot> dots;
   for (const Write& w : writes_) {
@@ -106,6 +110,7 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     if (w->is_clear || w->key != key) continue;
     if (is_doubtful(*w) && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
     for (const Dot dot : w->superseded) superseded.add(dot);
+    if (w->scarred && !holds(row, w->dot) && row.context().covers(w->dot)) continue;
     if (is_purged(*w) && !holds(row, w->dot)) continue;
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }
@@ -122,7 +127,7 @@ std::optional<std::string> Model::difference(Store& store) const {
     }
     const Shown wanted = expected(key, row->row, store);
     if (shown != wanted)
-      return "key " + key + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
+      return "key " + key.substr(0, 20) + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
   }
   return std::nullopt;
 }

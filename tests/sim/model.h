@@ -28,6 +28,7 @@ struct Write {
   bool is_clear = false;
   bool deletes = false;
   bool doubtful = false;  // Its record rotted: peers may have it, or nobody.
+  bool scarred = false;  // Its host's row was damaged: whatever that host does to the key next supersedes it.
 };
 
 // An increment of a key that is never written otherwise.
@@ -52,6 +53,9 @@ class Model {
   void keep_all_of(std::size_t host);
   // The host's record of this position rotted.
   void doubt(std::size_t host, JournalPosition position);
+
+  // The host's row of this key was damaged.
+  void scar(std::size_t host, const std::string& key);
 
   // All have this: a delete in it may be gone without a trace.
   void note_floor(const Clock& floor) { floor_.join(floor); }

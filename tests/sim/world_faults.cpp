@@ -62,6 +62,7 @@ void World::scar(std::size_t index) {
   if (!holder) return;
   VirtualDisk::damage(row->second, random_());
   host.scarred.insert(key);
+  model_.scar(index, key);
   if (chance(0.5)) cut_off(*holder);  // So that it hears first from those who know less.
 }
 
