@@ -58,6 +58,7 @@ enum class Fault : std::uint8_t {
   merged_from_below,
   clock_before_its_rows,
   rejoined_without_guard,
+  refusal_read,
 };
 
 #ifdef KNIT_PLANT_FAULTS

@@ -79,6 +79,12 @@ struct Config {
     Millis max_ahead{500};
     bool operator==(const Clock&) const = default;
   } clock;
+  struct Read {
+    Millis max_lag{0};  // None.
+    std::string on_lag = "fetch";
+    Millis timeout{1000};
+    bool operator==(const Read&) const = default;
+  } read;
   struct AntiEntropy {
     Millis interval{600'000};
     Millis deadline{10'000};

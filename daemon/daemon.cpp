@@ -189,6 +189,8 @@ void Daemon::make_node() {
   options.status_interval = config_.anti_entropy.status_interval;
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;
+  options.read_lag_max = config_.read.max_lag;
+  options.read_timeout = config_.read.timeout;
   options.scrub_interval = config_.anti_entropy.scrub_interval;
   options.exchange_sessions_max = config_.anti_entropy.sessions_max;
   options.exchange_bytes_per_second = config_.anti_entropy.bytes_per_second;
@@ -253,6 +255,7 @@ RedisOptions Daemon::redis_options() const {
   options.clients_max = config_.client.clients_max;
   options.output_bytes_max = config_.client.output_bytes_max;
   options.pending_bytes_max = config_.store.pending_bytes_max;
+  options.read_from_peers = config_.read.on_lag == "fetch";
   options.debug_commands = config_.debug.commands;
   options.version = version_;
   options.parameters = {{"dir", config_.node.data_directory},

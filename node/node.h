@@ -71,6 +71,8 @@ struct NodeOptions {
   std::size_t exchange_sessions_max = 4;
   StreamOptions stream;
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
+  Millis read_timeout{1000};         // For the rows of peers that a client waits for.
+  Millis read_lag_max{0};            // Farther behind its peers, this node is_stale(); zero: it never is.
   Millis relay_after{2000};  // A peer that has not come on for so long gets another node's writes from us.
   Millis scrub_interval{0};  // What one pass of the scrub takes; zero: none.
   std::size_t rows_per_step = 256;  // Of background work: what passes some rows, a tenth of a millisecond.
@@ -185,6 +187,18 @@ class Node {
   Result<JobId> start_verify();
   void cancel(JobId job);  // Its client went away. Nothing is told.
 
+  // Reads of several replicas: node_reads.cpp. A job: the rows of these keys are asked of `replicas` peers,
+  // and merged here; peers whose rows are behind get what came of it. `fresh`: of those that have most of
+  // what this node lacks, else of the nearest ones. refused: fewer can be reached, or there are too many
+  // keys.
+  static constexpr std::size_t read_keys_max = 1024;
+  Result<JobId> start_read(const std::vector<std::string_view>& keys, std::size_t replicas, bool fresh,
+                           Now now, Outbox& out);
+  std::size_t replicas() const;  // Of every row, with this node and those that are down.
+  // How far this node is behind: for how long it has lacked something that a peer had, or reached no member.
+  Millis lag() const { return lag_; }
+  bool is_stale() const { return options_.read_lag_max > Millis{0} && lag_ > options_.read_lag_max; }
+
   // What clients rely on: node_sessions.cpp. `needed` has no ranges above a gap.
   // What a client may have seen here and not every member is known to have.
   Clock seen_by_clients() const;
@@ -240,6 +254,11 @@ class Node {
     std::string lags;
     bool operator==(const Told&) const = default;
   };
+  // What a peer had at some time.
+  struct Ahead {
+    Clock clock;
+    Millis since{};
+  };
   // Since when a peer has had no more of an actor's writes than this, although we have.
   struct Stall {
     Clock has;  // Of that actor alone.
@@ -280,9 +299,10 @@ class Node {
     std::uint64_t turns_sent = 0;     // messages of exchanges.
     std::uint64_t batches_taken = 0;
     std::uint64_t turns_received = 0;
-    Clock guard;             // What it has of its floor, while this node rejoins through it; see guard().
-    bool fenced_me = false;  // This node dropped what the peer had purged,
-    bool fenced = false;     // and the peer says the same of us.
+    Clock guard;                 // What it has of its floor, while this node rejoins through it; see guard().
+    bool fenced_me = false;      // This node dropped what the peer had purged,
+    bool fenced = false;         // and the peer says the same of us.
+    std::optional<Ahead> ahead;  // Of this node, which still lacks some of that.
     std::map<ActorId, Stall> stalls;
     Lags lags;
     double pace = 0;                     // Rows it acknowledged in a second, lately.
@@ -405,6 +425,35 @@ class Node {
   bool is_alone() const;
   void meet(const Peer& peer);
 
+  // Reads of several replicas: node_reads.cpp.
+  struct Read {
+    struct Row {
+      std::string row_key;
+      std::optional<RowVersion> version;  // Empty: it is wanted there, whatever we have.
+    };
+    struct Asked {
+      std::size_t waiting{};  // For so many rows.
+      bool failed = false;
+      std::vector<Row> rows;
+    };
+    std::set<std::string> row_keys;
+    std::size_t replicas{};      // Peers that must show all of them.
+    std::vector<NodeId> others;  // To be asked if need be, the best last.
+    std::map<NodeId, Asked> asked;
+    Millis started{};
+  };
+  void handle(LinkId link, const RowRequest& request, Now now, Outbox& out);
+  void handle(LinkId link, const RowReply& reply, Now now, Outbox& out);
+  void handle(LinkId link, const RowRepair& repair, Now now, Outbox& out);
+  Result<void> take_reply(const Read& read, Read::Asked& asked, const RowReply& reply, Now now);
+  std::vector<NodeId> who_may_be_read(bool fresh) const;
+  bool ask_next(JobId job, Read& read, Outbox& out);
+  static std::size_t answered(const Read& read);
+  bool mend(Peer& peer, const Read::Row& row, Outbox& out);
+  void finish_read(std::map<JobId, Read>::iterator read, std::string error, Outbox& out);
+  void hasten_reads(Now now, Outbox& out);
+  void measure_lag(Now now);
+
   // Exchanges and jobs: node_exchanges.cpp.
   void handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out);
   void handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out);
@@ -451,7 +500,11 @@ class Node {
   std::uint64_t next_job_ = 1;
   std::map<JobId, Job> jobs_;
   std::optional<VerifyJob> verify_;
-  NodeId last_stepped_;  // Sessions take turns.
+  std::map<JobId, Read> reads_;
+  std::uint64_t rows_mended_ = 0;
+  Millis lag_{};
+  std::optional<Millis> company_at_;  // When a member could last be reached.
+  NodeId last_stepped_;               // Sessions take turns.
   bool session_goes_next_ = false;
   Budget bytes_;  // Of sessions,
   Budget rows_;   // shipped and merged.

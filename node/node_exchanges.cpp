@@ -89,7 +89,6 @@ bool Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job
 
 void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
-  ++peer.turns_received;
   const auto mode = Exchange::mode_asked(open.payload);
   const bool serves = mode != ExchangeMode::repair || may_repair(peer);
   const bool collides = peer.session && peer.session->initiated;
@@ -112,7 +111,6 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
 
 void Node::handle(LinkId link, const ExchangeTurn& turn, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
-  ++peer.turns_received;
   const bool known = peer.session && peer.session->id == turn.session;
   if (turn.payload.empty()) {  // See keep_session(). We may be through already, the peer not yet.
     if (known) peer.session->last_progress = now.steady;
@@ -317,6 +315,7 @@ void Node::start_waiting_jobs(Now now, Outbox& out) {
 
 void Node::cancel(JobId job) {
   jobs_.erase(job);
+  reads_.erase(job);
   if (verify_ && verify_->id == job) verify_.reset();
 }
 

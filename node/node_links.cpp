@@ -12,14 +12,14 @@ namespace {
 constexpr std::size_t peers_max = 256;
 constexpr std::size_t hello_text_bytes_max = 255;
 
-bool may_come_first(const Message& message) {
-  return std::holds_alternative<Hello>(message) || std::holds_alternative<JoinRequest>(message);
+template <class... Kinds>
+bool is_one_of(const Message& message) {
+  return (std::holds_alternative<Kinds>(message) || ...);
 }
 
 Channel channel_of(const Message& message) {
-  if (std::holds_alternative<StreamBatch>(message)) return Channel::stream;
-  const bool bulk =
-      std::holds_alternative<ExchangeOpen>(message) || std::holds_alternative<ExchangeTurn>(message);
+  if (is_one_of<StreamBatch>(message)) return Channel::stream;
+  const bool bulk = is_one_of<ExchangeOpen, ExchangeTurn, RowRequest, RowReply, RowRepair>(message);
   return bulk ? Channel::exchange : Channel::control;
 }
 
@@ -105,6 +105,7 @@ void Node::leave(Peer& peer) {
   peer.incoming.clear();
   peer.equal = false;
   peer.stalls.clear();
+  peer.ahead.reset();
   peer.stream.stop();
   peer.pace = 0;
 }
@@ -135,11 +136,12 @@ void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now 
   const auto message = decode_message(bytes);
   if (!message) return drop_link(link, message.error().message, now, out);
   if (channel != channel_of(*message)) return drop_link(link, "a message on the wrong channel", now, out);
-  if (!found->second.peer && !may_come_first(*message)) {
+  if (!found->second.peer && !is_one_of<Hello, JoinRequest>(*message)) {
     return drop_link(link, "the first message was no hello", now, out);
   }
-  const Peer* peer = peer_of(link);
+  Peer* peer = peer_of(link);
   if (peer != nullptr && peer->isolated) return;
+  if (peer != nullptr && channel == Channel::exchange) ++peer->turns_received;
   std::visit([&](const auto& m) { handle(link, m, now, out); }, *message);
 }
 

@@ -225,6 +225,8 @@ void Node::on_tick(Now now, Outbox& out) {
   }
   for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
   raise_floor();
+  measure_lag(now);
+  hasten_reads(now, out);
   tell_state();
   announce_tree(now, out);
   for (auto& [id, peer] : peers_) {
@@ -337,6 +339,9 @@ NodeStatus Node::status(Now now) {
   status.conflicts_of_deletes = store_.conflicts().of_deletes();
   status.above_floor = store_.floor().lacks(store_.clock());
   status.purged_rows = store_.purged_rows();
+  status.lag = lag_;
+  status.stale = is_stale();
+  status.rows_mended = rows_mended_;
   status.stream_delays = stream_delays_;
   return status;
 }

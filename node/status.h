@@ -133,6 +133,9 @@ struct NodeStatus {
   std::uint64_t conflicts_of_deletes{};
   std::uint64_t above_floor{};  // Writes here that not every member is known to have: their deletes stay.
   std::uint64_t purged_rows{};  // Since the start.
+  Millis lag{};                 // See Node::lag().
+  bool stale = false;
+  std::uint64_t rows_mended{};  // Since the start, at peers that reads found behind.
   // Milliseconds from a write here to a peer's acknowledgement that it is durable there; over all peers.
   Histogram stream_delays{stream_delay_bounds};
 };

@@ -20,7 +20,10 @@ enum class Kind : std::uint64_t {
   stream_ack = 7,
   join_request = 8,
   welcome = 9,
-  keys = 10
+  keys = 10,
+  row_request = 11,
+  row_reply = 12,
+  row_repair = 13
 };
 
 constexpr std::size_t fields_max = 16;
@@ -125,6 +128,26 @@ void pack(Packer& out, const ExchangeTurn& m) {
 void pack(Packer& out, const ExchangeEnd& m) {
   begin(out, Kind::exchange_end, 2);
   out.pack(m.session).pack(m.reason);
+}
+
+void pack(Packer& out, const RowRequest& m) {
+  begin(out, Kind::row_request, 2);
+  out.pack(m.read);
+  pack_binary(out, m.row_key);
+}
+
+void pack(Packer& out, const RowReply& m) {
+  begin(out, Kind::row_reply, 5);
+  out.pack(m.read).pack(static_cast<std::uint64_t>(m.state));
+  pack_binary(out, m.clear);
+  pack_binary(out, m.row_key);
+  pack_head_of(out, m.payload);
+}
+
+void pack(Packer& out, const RowRepair& m) {
+  begin(out, Kind::row_repair, 2);
+  pack_binary(out, m.row_key);
+  pack_head_of(out, m.payload);
 }
 
 // Takes the fields of an array one by one; bad for good after the first that is not as expected.
@@ -256,10 +279,36 @@ Message read_end(Fields& in) {
   return m;
 }
 
+Message read_row_request(Fields& in) {
+  RowRequest m;
+  m.read = in.number();
+  m.row_key = in.binary();
+  return m;
+}
+
+Message read_row_reply(Fields& in) {
+  RowReply m;
+  m.read = in.number();
+  const std::uint64_t state = in.number();
+  in.require(state <= static_cast<std::uint64_t>(RowReply::State::refused));
+  m.state = static_cast<RowReply::State>(state);
+  m.clear = in.binary();
+  m.row_key = in.binary();
+  m.payload = in.binary();
+  return m;
+}
+
+Message read_row_repair(Fields& in) {
+  RowRepair m;
+  m.row_key = in.binary();
+  m.payload = in.binary();
+  return m;
+}
+
 Result<Message> read(const msgpack::object& object) {
   Fields in(object);
   const std::uint64_t kind = in.number();
-  in.require(kind <= static_cast<std::uint64_t>(Kind::keys));
+  in.require(kind <= static_cast<std::uint64_t>(Kind::row_repair));
   Message message = [&]() -> Message {
     switch (static_cast<Kind>(kind)) {
       case Kind::hello: return read_hello(in);
@@ -273,6 +322,9 @@ Result<Message> read(const msgpack::object& object) {
       case Kind::join_request: return read_join_request(in);
       case Kind::welcome: return read_welcome(in);
       case Kind::keys: return read_payload<Keys>(in);
+      case Kind::row_request: return read_row_request(in);
+      case Kind::row_reply: return read_row_reply(in);
+      case Kind::row_repair: return read_row_repair(in);
     }
     return ExchangeEnd{};
   }();

@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 5;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 6;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 512 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
@@ -100,8 +100,30 @@ struct ExchangeEnd {
   std::string reason;
 };
 
+// A read of several replicas: one row is asked for, shown, and sent to who was behind.
+struct RowRequest {
+  std::uint64_t read{};
+  std::string_view row_key;
+};
+struct RowReply {
+  enum class State : std::uint8_t {
+    shown = 0,    // As it is here; an empty payload: there is none.
+    damaged = 1,  // It is to be had from others, and is wanted here.
+    refused = 2,  // One of the two nodes must rejoin first.
+  };
+  std::uint64_t read{};
+  State state{};
+  std::string_view clear{};  // Encoded: what was cleared at the sender.
+  std::string_view row_key;
+  std::string_view payload;  // The body.
+};
+struct RowRepair {
+  std::string_view row_key;
+  std::string_view payload;
+};
+
 using Message = std::variant<Hello, Status, ExchangeOpen, ExchangeTurn, ExchangeEnd, Gossip, StreamBatch,
-                             StreamAck, JoinRequest, Welcome, Keys>;
+                             StreamAck, JoinRequest, Welcome, Keys, RowRequest, RowReply, RowRepair>;
 
 std::string encode(const Message& message);
 

@@ -163,6 +163,8 @@ class Store final : public Replica {
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
   // for it.
   void hold_purge(bool held) { purge_held_ = held; }
+  // Lately. False may mean that it is not remembered.
+  bool was_purged(std::string_view row_key) const { return purged_lately_.contains(row_key); }
   const Clock& purged() const override { return purged_; }
   std::uint64_t purged_rows() const override { return purged_rows_; }  // Since the start.
   void found_spent(std::string_view row_key) const override;
@@ -334,6 +336,7 @@ class Store final : public Replica {
   Clock purged_;
   Clock purge_target_;
   std::uint64_t purged_rows_ = 0;
+  std::set<std::string, std::less<>> purged_lately_;
   // Spent rows that were looked at, and the dot that each waits for; or some were forgotten.
   mutable std::multimap<Dot, std::string> unripe_;
   mutable bool unripe_forgotten_ = false;

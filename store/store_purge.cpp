@@ -149,6 +149,8 @@ Result<void> Store::purge_row(const std::string& row_key) {
   }
   tree_->apply(position_of(row_key), record->digest, std::nullopt);
   pending_.erase(Table::rows, row_key);
+  if (purged_lately_.size() >= spent_rows_max) purged_lately_.clear();
+  purged_lately_.insert(row_key);
   ++purged_rows_;
   dirty_ = true;
   return {};

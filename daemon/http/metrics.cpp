@@ -131,6 +131,11 @@ void client_metrics(const ClientFigures& clients, MetricList& out) {
   out.counter("knit_commands_processed_total", "Commands that were executed.", number(clients.commands));
   out.counter("knit_keyspace_hits_total", "Reads of a key that was there.", number(clients.hits));
   out.counter("knit_keyspace_misses_total", "Reads of a key that was not there.", number(clients.misses));
+  out.counter("knit_stale_node_fetches_total",
+              "Commands whose rows were got from a peer first, because this node was behind.",
+              number(clients.reads_fetched));
+  out.counter("knit_stale_node_refusals_total", "Commands refused because this node was behind.",
+              number(clients.reads_refused));
   out.counters(
       "knit_error_replies_total", "Answers to clients that were errors, by their code.", clients.errors,
       [](const auto& error) { return Labels{{"code", printable(error.first)}}; },
@@ -336,6 +341,10 @@ void replication_metrics(const NodeStatus& node, MetricList& out) {
             "Writes that not every member is known to have: deletes among them keep their rows.",
             number(node.above_floor));
   out.counter("knit_purged_rows_total", "Deleted rows that were purged.", number(node.purged_rows));
+  out.gauge("knit_node_lag_seconds", "How far this node is behind the writes of its peers.",
+            seconds(node.lag));
+  out.counter("knit_mended_rows_total", "Rows sent to peers that reads of several replicas found behind.",
+              number(node.rows_mended));
   constexpr double millis_per_second = 1000;
   out.histogram("knit_replication_delay_seconds",
                 "Time from a write here until a peer has it on its disk; counted for each peer.",

@@ -54,6 +54,8 @@ ClientFigures client_figures(const ServerState& server) {
                         .commands = statistics.commands,
                         .hits = statistics.hits,
                         .misses = statistics.misses,
+                        .reads_fetched = statistics.reads_fetched,
+                        .reads_refused = statistics.reads_refused,
                         .by_command = {},
                         .errors = {}};
   for (const auto& [command, statistic] : server.commands.used()) {

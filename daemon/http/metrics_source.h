@@ -40,6 +40,8 @@ struct ClientFigures {
   std::uint64_t commands{};
   std::uint64_t hits{};
   std::uint64_t misses{};
+  std::uint64_t reads_fetched{};
+  std::uint64_t reads_refused{};
   std::vector<CommandFigures> by_command;       // Those that were called.
   std::map<std::string, std::uint64_t> errors;  // By code.
 };

@@ -57,6 +57,10 @@ class Call {
   // The command is answered once `condition` is met, or after `timeout`; zero: only then. Nothing may be in
   // the reply.
   void wait_for(std::unique_ptr<Condition> condition, Millis timeout);
+  // The command is executed again once this read of peers is over; fetched() is not null then. Nothing may be
+  // in the reply.
+  void fetch_first(JobId job);
+  const JobDone* fetched() const;
   // The command goes on in steps, one a turn. Nothing may be in the reply.
   void go_on(std::unique_ptr<Steps> steps);
   bool deferred() const { return deferred_; }

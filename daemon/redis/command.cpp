@@ -16,11 +16,11 @@ bool by_name(const Command* a, const Command* b) { return a->name < b->name; }
 
 std::vector<const Command*> gather() {
   std::vector<const Command*> table;
-  for (const auto family :
-       {backup_commands(), client_commands(), compatibility_commands(), config_commands(),
-        conflict_commands(), connection_commands(), copy_commands(), counter_commands(),
-        durability_commands(), key_commands(), knit_commands(), monitor_commands(), object_commands(),
-        range_commands(), server_commands(), session_commands(), string_commands(), walk_commands()}) {
+  for (const auto family : {backup_commands(), client_commands(), compatibility_commands(), config_commands(),
+                            conflict_commands(), connection_commands(), copy_commands(), counter_commands(),
+                            durability_commands(), key_commands(), knit_commands(), monitor_commands(),
+                            object_commands(), range_commands(), read_commands(), server_commands(),
+                            session_commands(), string_commands(), walk_commands()}) {
     for (const Command& command : family) table.push_back(&command);
   }
   std::sort(table.begin(), table.end(), by_name);

@@ -65,6 +65,7 @@ std::span<const Command> knit_commands();
 std::span<const Command> monitor_commands();
 std::span<const Command> object_commands();
 std::span<const Command> range_commands();
+std::span<const Command> read_commands();
 std::span<const Command> server_commands();
 std::span<const Command> session_commands();
 std::span<const Command> string_commands();

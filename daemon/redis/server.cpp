@@ -247,7 +247,7 @@ void RedisServer::on_job_done(const JobDone& done) {
   Client* client = state_->find(job->second);
   if (client == nullptr) return;
   client->session().on_job_done(done);
-  if (client->closed() || client->session().waiting()) return;
+  if (client->closed() || client->session().waiting() || client->session().held()) return;
   state_->on_output(*client);
   state_->on_runnable(*client);
 }

@@ -29,6 +29,8 @@ struct ServerStatistics {
   std::uint64_t error_replies = 0;
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
+  std::uint64_t reads_fetched = 0;  // By a stale node, from a fresher one;
+  std::uint64_t reads_refused = 0;  // and those that it could not answer so.
 };
 
 // What CONFIG SET may change, beside some of the options.

@@ -89,6 +89,11 @@ Session::~Session() {
 
 void Session::forget_jobs() {
   condition_.reset();
+  if (fetching()) {
+    server_.jobs.erase(fetch_->job);
+    server_.node.cancel(fetch_->job);
+  }
+  fetch_.reset();
   if (!wait_) return;
   for (const JobWait::Job& job : wait_->jobs) {
     if (job.done) continue;
@@ -191,12 +196,19 @@ Session::Pause Session::run_request(bool& executed) {
     return Pause::pressure;
   }
   execute();
+  if (fetching()) {
+    held_ = true;
+    executed = false;
+    return Pause::pressure;
+  }
+  fetch_.reset();
   gate.closed_since.reset();
   return input_ended_ ? Pause::closing : Pause::input;
 }
 
-// By a CLIENT PAUSE, or until what the client has seen elsewhere is here too.
+// By a CLIENT PAUSE, until what the client has seen elsewhere is here too, or until rows of peers are.
 bool Session::must_hold() const {
+  if (fetch_) return fetching();
   if (!server_.paused() && !gate.needed) return false;
   if (server_.paused() && server_.pause.all) return true;
   const Command* command = resolve(parser_, server_.options.debug_commands).command;
@@ -295,6 +307,8 @@ void Session::execute() {
     if (!server_.node.shows(*gate.needed)) return reject(resolved.command, behind());
     gate.needed.reset();
   }
+  if (const auto refusal = freshen(*resolved.command)) return reject(resolved.command, *refusal);
+  if (fetching()) return;
   if (last_command_ != resolved.command) {
     last_command_ = resolved.command;
     last_statistic_ = &server_.commands.of(*last_command_);
@@ -303,9 +317,40 @@ void Session::execute() {
   const std::size_t start = reply.size();
   Call call(*this, *resolved.command);
   resolved.command->handler(call);
-  if (steps_ != nullptr) return;
+  if (steps_ != nullptr || fetching()) return;
   if (call.deferred()) return account(*resolved.command, false);
   conclude(call, std::string_view(reply).substr(start, error_bytes_max));
+}
+
+void Session::fetch_first(JobId job) {
+  fetch_ = Fetch{job};
+  server_.jobs.emplace(job, id_);
+}
+
+// What a stale node is to read is got from a fresher peer before. Answers why that cannot be.
+std::optional<std::string> Session::freshen(const Command& command) {
+  const Node& node = server_.node;
+  if (!node.is_stale() || !command.has(command_flag::readonly) || command.has(command_flag::stale))
+    return std::nullopt;
+  const auto refuse = [&](std::string_view why) {
+    ++server_.statistics.reads_refused;
+    return fmt::format("STALE this node is {} ms behind its peers{}", node.lag().count(), why);
+  };
+  if (fetch_) {
+    if (!fetch_->done->error.empty()) return refuse(", and " + fetch_->done->error);
+    ++server_.statistics.reads_fetched;
+    return std::nullopt;
+  }
+  if (!server_.options.read_from_peers) return refuse("");
+  std::vector<std::string_view> keys;
+  for (const std::size_t at : key_positions(command, parser_.size())) keys.push_back(parser_[at]);
+  if (keys.empty()) return refuse(", and this command cannot be answered by one of them");
+  Outbox out;
+  const auto job = server_.node.start_read(keys, 1, true, server_.now, out);
+  if (!job) return refuse(", and " + job.error().message);
+  fetch_first(*job);
+  server_.hooks.deliver(out);
+  return std::nullopt;
 }
 
 // Answers whether the command is over. It is accounted for as if its steps were one.
@@ -403,6 +448,7 @@ void Session::wait_for(JobWait wait) {
 
 void Session::on_job_done(const JobDone& done) {
   server_.jobs.erase(done.job);
+  if (fetching() && fetch_->job == done.job) fetch_->done = done;
   if (!wait_) return;
   for (JobWait::Job& job : wait_->jobs) {
     if (!job.done && job.id == done.job) job.done = done;
@@ -465,6 +511,12 @@ void Call::set_protocol(int protocol) {
 void Call::set_replies(Session::Replies replies) {
   session_.set_replies(replies);
   reply = Reply(session_.reply_target(), reply.protocol());
+}
+
+void Call::fetch_first(JobId job) { session_.fetch_first(job); }
+
+const JobDone* Call::fetched() const {
+  return session_.fetch_ && session_.fetch_->done ? &*session_.fetch_->done : nullptr;
 }
 
 void Call::go_on(std::unique_ptr<Steps> steps) {

@@ -67,6 +67,12 @@ struct ReadGate {
   std::optional<Millis> closed_since{};
 };
 
+// Rows of peers, without which a command is not executed.
+struct Fetch {
+  JobId job;
+  std::optional<JobDone> done{};
+};
+
 class Session {
  public:
   static constexpr std::size_t commands_per_turn = 8192;     // So that one pipeline does not starve others.
@@ -98,6 +104,7 @@ class Session {
   void end_input();  // The client sends no more; what was read is still answered.
 
   bool may_run() const;
+  bool held() const { return held_; }
   bool waiting() const { return wait_.has_value() || condition_ != nullptr; }
   std::optional<Millis> deadline() const;  // May run then, whatever else happens.
   void on_job_done(const JobDone& done);
@@ -148,6 +155,9 @@ class Session {
   Pause run_one(bool& executed);
   Pause run_request(bool& executed);
   bool must_hold() const;
+  bool fetching() const { return fetch_ && !fetch_->done; }
+  void fetch_first(JobId job);
+  std::optional<std::string> freshen(const Command& command);
   void expect_keys();  // Of the requests that follow.
   void execute();
   bool run_steps();
@@ -191,7 +201,8 @@ class Session {
   std::string unsent_;  // Replies that are not wanted.
   Replies replies_ = Replies::on;
   bool skip_this_ = false;
-  bool held_ = false;  // The parser's request waits for the end of a CLIENT PAUSE.
+  bool held_ = false;  // The parser's request waits: see must_hold().
+  std::optional<Fetch> fetch_;
   std::uint64_t turn_ = 0;
   std::size_t commands_in_turn_ = 0;
   bool input_ended_ = false;

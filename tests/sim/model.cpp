@@ -171,6 +171,17 @@ bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store
   });
 }
 
+std::vector<Dot> Model::missing(const std::string& key, const std::vector<Dot>& dots, Store& store) const {
+  std::vector<Dot> missing;
+  const auto row = store.read(key);
+  for (const Write& w : writes_) {
+    const bool asked =
+        w.key == key && !w.scarred && !w.doubtful && std::find(dots.begin(), dots.end(), w.dot) != dots.end();
+    if (asked && row && !is_in(w, row->row, store) && !cleared(w.dot, store)) missing.push_back(w.dot);
+  }
+  return missing;
+}
+
 std::optional<std::string> Model::uncovered(Store& store, const std::set<std::string>& scarred) const {
   for (const Write& w : writes_) {
     if (!store.clock().covers(w.dot) || scarred.contains(w.key)) continue;

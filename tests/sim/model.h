@@ -63,6 +63,9 @@ class Model {
   // What was written to a key, of what the clock covers without a gap.
   std::vector<Dot> written(const std::string& key, const Clock& clock) const;
 
+  // Those of the dots whose effect is neither in the row of `store` nor superseded there.
+  std::vector<Dot> missing(const std::string& key, const std::vector<Dot>& dots, Store& store) const;
+
   // This host is gone for now, and with it the writes that nobody else has.
   void miss(std::optional<std::size_t> host) { missed_ = host; }
 

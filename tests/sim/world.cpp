@@ -110,6 +110,7 @@ void World::crash(std::size_t index) {
   model_.forget_unsynced(index, std::max({synced, kept, host.disk.durable()}));
   host.held.clear();
   host.replies.clear();
+  host.reads.clear();
   host.keyspace.reset();
   host.node.reset();
   host.store.reset();
@@ -202,6 +203,8 @@ void World::settle(std::size_t index, Outbox& out) {
       host.held.push_back(std::move(*send));
     } else if (const auto* close = std::get_if<CloseLink>(&output)) {
       at(Millis(0), [this, link = close->link] { break_link(link); });
+    } else if (const auto* done = std::get_if<JobDone>(&output)) {
+      end_read(host, *done);
     } else if (const auto* notice = std::get_if<Notice>(&output)) {
       if (std::getenv("KNIT_SIM_TRACE") != nullptr) {
         std::fprintf(stderr, "%6ld host%zu %s\n", static_cast<long>(time_.count()), index,

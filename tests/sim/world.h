@@ -63,6 +63,11 @@ class World {
     JournalPosition after;
     std::vector<Dot> dots;
   };
+  // A read of all replicas, and what they showed when it began.
+  struct PendingRead {
+    std::string key;
+    std::vector<Dot> shown;
+  };
   struct Host {
     VirtualDisk disk;
     VirtualJournal journal;
@@ -73,12 +78,13 @@ class World {
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
     std::int64_t skew_millis{};
-    std::deque<Send> held;          // Until their position is synced;
-    std::vector<Reply> replies;     // these too.
-    std::set<std::string> scarred;  // Keys whose rows were damaged.
-    Clock promised;                 // What others were told to be durable here, when it crashed.
-    bool rotten = false;            // A record of the journal was.
-    std::uint64_t boot{};           // Events of an earlier boot are stale.
+    std::map<JobId, PendingRead> reads;  // Of all replicas.
+    std::deque<Send> held;               // Until their position is synced;
+    std::vector<Reply> replies;          // these too.
+    std::set<std::string> scarred;       // Keys whose rows were damaged.
+    Clock promised;                      // What others were told to be durable here, when it crashed.
+    bool rotten = false;                 // A record of the journal was.
+    std::uint64_t boot{};                // Events of an earlier boot are stale.
     bool up() const { return node != nullptr; }
   };
   struct VirtualLink {
@@ -117,6 +123,8 @@ class World {
   // Clients: world_clients.cpp.
   void client(std::size_t host);
   void client_read(Host& host);
+  void read_all(Host& host, Outbox& out);
+  void end_read(Host& host, const JobDone& done);
   void client_write(Host& host, std::size_t index);
   void clear(Host& host, std::size_t index);
   void count(Host& host, std::size_t index);

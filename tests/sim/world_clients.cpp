@@ -24,13 +24,15 @@ const std::string& World::any_key() {
 void World::client(std::size_t index) {
   if (!faults_) return;
   Host& host = *hosts_[index];
-  if (chance(0.25)) {
+  Outbox out;
+  if (chance(0.03)) {
+    read_all(host, out);
+  } else if (chance(0.25)) {
     client_read(host);
   } else {
     client_write(host, index);
   }
-  Outbox none;
-  settle(index, none);
+  settle(index, out);
   on_host(index, Millis(1 + random(200)), [this, index] { client(index); });
 }
 
@@ -47,6 +49,28 @@ void World::client_read(Host& host) {
     violation_ = "key " + key + " is shown although it has expired";
   const auto row = host.store->read(key);
   if (row) answer(host, dots_of(row->row));
+}
+
+// What any host shows now must be seen by whoever reads from all of them.
+void World::read_all(Host& host, Outbox& out) {
+  PendingRead read{keys_[random(keys_.size())], {}};
+  for (const auto& other : hosts_) {
+    const auto row = other->up() ? other->store->read(read.key) : fail(ErrorCode::refused, "it is down");
+    if (!row) continue;
+    const auto dots = dots_of(row->row);
+    read.shown.insert(read.shown.end(), dots.begin(), dots.end());
+  }
+  const auto job = host.node->start_read({read.key}, hosts_.size() - 1, false, now(host), out);
+  if (job) host.reads.emplace(*job, std::move(read));
+}
+
+void World::end_read(Host& host, const JobDone& done) {
+  const auto read = host.reads.extract(done.job);
+  if (read.empty() || !done.error.empty()) return;
+  const auto missing = model_.missing(read.mapped().key, read.mapped().shown, *host.store);
+  if (!missing.empty())
+    violation_ =
+        "a read of all replicas misses " + to_string(missing.front()) + " of key " + read.mapped().key;
 }
 
 void World::client_write(Host& host, std::size_t index) {

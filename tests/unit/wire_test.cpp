@@ -44,6 +44,12 @@ TEST_CASE("messages come back from their bytes") {
   const auto turn = decode_message(bytes);
   REQUIRE(turn);
   CHECK(std::get<ExchangeTurn>(*turn).payload == bulk);
+  const std::string shown = encode(RowReply{7, RowReply::State::damaged, "clear", "row", bulk});
+  const auto reply = decode_message(shown);
+  REQUIRE(reply);
+  CHECK(std::get<RowReply>(*reply).state == RowReply::State::damaged);
+  CHECK(std::get<RowReply>(*reply).row_key == "row");
+  CHECK(std::get<RowReply>(*reply).payload == bulk);
 }
 
 TEST_CASE("bytes after the end of a message are refused") {
