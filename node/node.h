@@ -381,6 +381,7 @@ class Node {
   void guard(Peer& peer, Now now, Outbox& out);
   void end_guard(Peer& peer);
   void hold_purge();
+  void hasten_lines(Peer& peer) const;
   std::optional<Clock> common_to_members(Clock mine, FunctionRef<const Clock*(const Peer&)> of) const;
   bool may_adopt(const Clock& floor) const;
   void raise_floor();

@@ -112,6 +112,13 @@ void Node::raise_floor() {
     if (store_.floor().covers(peer.purged)) store_.purge_to(peer.purged);
   }
   hold_purge();
+  for (auto& [id, peer] : peers_) hasten_lines(peer);
+}
+
+// What is purged must be known before rows can be compared.
+void Node::hasten_lines(Peer& peer) const {
+  const bool told = peer.told && peer.told->floor == store_.floor() && peer.told->purged == store_.purged();
+  if (peer.told && !told) hasten_status(peer);
 }
 
 // Whoever rejoins must still find here what superseded its rows.
