@@ -108,6 +108,14 @@ std::vector<std::string> warnings(const Json& status) {
     out.push_back(
         fmt::format("{} damaged rows: `knit repair --all` fetches them from peers", count_text(damaged)));
   }
+  for (const Json& peer : list_of(status, "peers")) {
+    if (!peer.contains("keeps_time") || flag_of(peer, "keeps_time")) continue;
+    out.push_back(fmt::format(
+        "the clock of {} is {} ahead of that of {}: what it writes comes by exchanges alone, some "
+        "seconds late; mend the clock (the limit is clock.max_ahead)",
+        peer_label(peer), duration_text(number_of(peer, "clock_ahead_ms")),
+        escaped(text_of(status, "name"))));
+  }
   const std::int64_t above = number_of(status, "above_floor");
   const Json peers = status.value("peers", Json::array());
   const bool all_here =

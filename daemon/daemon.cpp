@@ -189,6 +189,7 @@ void Daemon::make_node() {
   options.status_interval = config_.anti_entropy.status_interval;
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;
+  options.clock_max_ahead = config_.clock.max_ahead;
   options.read_lag_max = config_.read.max_lag;
   options.read_timeout = config_.read.timeout;
   options.scrub_interval = config_.anti_entropy.scrub_interval;

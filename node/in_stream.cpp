@@ -47,7 +47,7 @@ Result<std::optional<InStream::Done>> InStream::step(Store& store, bool may_merg
   Incoming& batch = *waiting_.front();
   Done done{batch.epoch, batch.number, false, "it is not the next one", batch.bytes.size()};
   if (!may_merge) {
-    done.why_not = "one of us must rejoin first";
+    done.why_not = "one of us must rejoin first, or mend its clock";
   } else if (expects(batch)) {
     const Result<void> taken = take(store, batch, items, now, counts);
     if (taken && batch.next < batch.payload->items.size()) return std::nullopt;

@@ -71,6 +71,7 @@ struct NodeOptions {
   std::size_t exchange_sessions_max = 4;
   StreamOptions stream;
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
+  Millis clock_max_ahead{500};       // From a peer whose clock is farther ahead of ours no streams are taken.
   Millis read_timeout{1000};         // For the rows of peers that a client waits for.
   Millis read_lag_max{0};            // Farther behind its peers, this node is_stale(); zero: it never is.
   Millis relay_after{2000};  // A peer that has not come on for so long gets another node's writes from us.
@@ -251,6 +252,7 @@ class Node {
     bool tree_complete{};
     std::uint64_t keys{};
     bool fenced{};
+    bool writing{};  // A message of an exchange, which the count of those that were sent includes.
     std::string lags;
     bool operator==(const Told&) const = default;
   };
@@ -299,10 +301,11 @@ class Node {
     std::uint64_t turns_sent = 0;     // messages of exchanges.
     std::uint64_t batches_taken = 0;
     std::uint64_t turns_received = 0;
-    Clock guard;                 // What it has of its floor, while this node rejoins through it; see guard().
-    bool fenced_me = false;      // This node dropped what the peer had purged,
-    bool fenced = false;         // and the peer says the same of us.
-    std::optional<Ahead> ahead;  // Of this node, which still lacks some of that.
+    Clock guard;             // What it has of its floor, while this node rejoins through it; see guard().
+    bool fenced_me = false;  // This node dropped what the peer had purged,
+    bool fenced = false;     // and the peer says the same of us.
+    std::optional<std::int64_t> clock_ahead;  // Milliseconds, of ours, by its last status on this link.
+    std::optional<Ahead> ahead;               // Of this node, which still lacks some of that.
     std::map<ActorId, Stall> stalls;
     Lags lags;
     double pace = 0;                     // Rows it acknowledged in a second, lately.
@@ -358,6 +361,7 @@ class Node {
   std::string my_lags(Now now) const;
   void handle(LinkId link, const Status& status, Now now, Outbox& out);
   void pulse(Peer& peer, Now now, Outbox& out);
+  void note_time(Peer& peer, WallTime told, Now now, Outbox& out);
   bool take_clock(Peer& peer, const Status& status);
   void compare(Peer& peer, Now now, Outbox& out);
   void check_my_actor(const Peer& peer, Now now, Outbox& out);
@@ -388,6 +392,7 @@ class Node {
   bool am_below(const Peer& peer) const;
   bool is_below(const Peer& peer) const;
   bool may_stream(const Peer& peer) const;
+  bool keeps_time(const Peer& peer) const;
   bool may_repair(const Peer& peer) const;
   std::optional<ExchangeMode> mode_with(const Peer& peer, bool only_compare) const;
   Clock fence_of(const Peer& peer) const;

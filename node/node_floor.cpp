@@ -44,12 +44,16 @@ std::uint64_t Node::turns_begun(const Peer& peer) const {
   return peer.turns_sent + (at_work ? 1 : 0);
 }
 
+// The later of the two tells all that the earlier one does, and may wait for less: a message that was being
+// written need not have been sent.
 void Node::settle_heard(Peer& peer) {
-  while (peer.heard) {
-    if (!is_through(peer, *peer.heard) && !planted(Fault::clock_before_its_rows)) return;
-    peer.has = std::move(peer.heard->clock);
-    peer.heard = std::exchange(peer.heard_last, std::nullopt);
-  }
+  const auto usable = [&](const std::optional<Heard>& heard) {
+    return heard && (is_through(peer, *heard) || planted(Fault::clock_before_its_rows));
+  };
+  if (usable(peer.heard_last)) peer.heard = std::exchange(peer.heard_last, std::nullopt);
+  if (!usable(peer.heard)) return;
+  peer.has = std::move(peer.heard->clock);
+  peer.heard = std::exchange(peer.heard_last, std::nullopt);
 }
 
 // The link is gone, and with it all that was under way.

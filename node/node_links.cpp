@@ -106,6 +106,7 @@ void Node::leave(Peer& peer) {
   peer.equal = false;
   peer.stalls.clear();
   peer.ahead.reset();
+  peer.clock_ahead.reset();
   peer.stream.stop();
   peer.pace = 0;
 }

@@ -31,10 +31,15 @@ std::optional<Clock> changes(const Clock& before, const Clock& now) {
 }  // namespace
 
 Node::Told Node::my_state(const Peer& peer, Now now) {
-  return {store_.clock(),           store_.floor(),
-          store_.purged(),          root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
-          store_.tree().complete(), store_.key_count(now.wall),
-          peer.fenced_me,           my_lags(now)};
+  return {store_.clock(),
+          store_.floor(),
+          store_.purged(),
+          root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
+          store_.tree().complete(),
+          store_.key_count(now.wall),
+          peer.fenced_me,
+          turns_begun(peer) > peer.turns_sent,
+          my_lags(now)};
 }
 
 // Nothing new costs nothing. What is new in the clock is told, not all of it.
@@ -68,6 +73,7 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.batches = peer.batches_sent;
   status.turns = turns_begun(peer);
   status.fenced = state.fenced;
+  status.time = now.wall;
   status.lags = state.lags;
   send(*peer.link, Channel::control, status, out);
   peer.told = std::move(state);
@@ -103,12 +109,31 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});
   }
   peer.fenced = status.fenced;
+  note_time(peer, status.time, now, out);
   peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock()};
   push_again_ = true;
   check_my_actor(peer, now, out);
   hear_clock(peer, status);
   hold_purge();
   pulse(peer, now, out);
+}
+
+// What is late on its way makes the peer's clock seem to be behind, never ahead.
+void Node::note_time(Peer& peer, WallTime told, Now now, Outbox& out) {
+  const bool kept_time = keeps_time(peer);
+  peer.clock_ahead = static_cast<std::int64_t>(told.millis - now.wall.millis);
+  if (keeps_time(peer) == kept_time) return;
+  const std::string ahead = std::to_string(*peer.clock_ahead) + " ms ahead of ours";
+  out.push_back(Notice{Notice::Level::warning,
+                       kept_time ? "the clock of " + peer.hello.name + " is " + ahead +
+                                       ": what it writes comes by exchanges alone until that is mended"
+                                 : "the clock of " + peer.hello.name + " is right again"});
+}
+
+// Their stamps would win over all that is written meanwhile by those whose clocks are right.
+bool Node::keeps_time(const Peer& peer) const {
+  return peer.clock_ahead.value_or(0) <= options_.clock_max_ahead.count() ||
+         planted(Fault::stream_from_the_future);
 }
 
 bool Node::take_clock(Peer& peer, const Status& status) {
@@ -257,6 +282,8 @@ PeerStatus Node::peer_status(NodeId id, const Peer& peer, Now now) const {
   status.reachable = reachable(peer);
   status.since = peer.since;
   if (swim_) status.round_trip = swim_->round_trip(id);
+  status.clock_ahead = peer.clock_ahead;
+  status.keeps_time = keeps_time(peer);
   status.equal = peer.equal;
   status.last_equal = peer.last_equal;
   status.stream = peer.stream_stats;

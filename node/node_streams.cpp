@@ -99,7 +99,7 @@ void Node::take_streams(Now now, Outbox& out) {
 
 void Node::take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out) {
   InStream::Counts counts;
-  const bool may_merge = peer.shown && may_stream(peer);
+  const bool may_merge = peer.shown && may_stream(peer) && keeps_time(peer);
   const auto done = peer.incoming.step(store_, may_merge, items, now.wall, counts);
   peer.stream_stats.rows_received += counts.rows;
   peer.stream_stats.rows_changed += counts.changed;

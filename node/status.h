@@ -90,6 +90,9 @@ struct PeerStatus {
   bool reachable = false;
   WallTime since;  // Of being reachable or not.
   std::optional<Millis> round_trip;
+  std::optional<std::int64_t>
+      clock_ahead;         // Milliseconds, of ours. Empty: not heard since the link was made.
+  bool keeps_time = true;  // False: too far ahead, its streams are not taken.
   bool tree_complete = false;
   bool equal = false;  // Its last root digest was ours at that moment.
   // Clocks have become equal, and roots were not compared since, or cannot be while one of the two purges.

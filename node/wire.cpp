@@ -68,13 +68,13 @@ void pack(Packer& out, const Hello& m) {
 }
 
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 11);
+  begin(out, Kind::status, 12);
   pack_binary(out, packed_root(m.root));
   out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
   pack_binary(out, m.clock);
   pack_binary(out, m.floor);
   pack_binary(out, m.purged);
-  out.pack(m.batches).pack(m.turns).pack(m.fenced);
+  out.pack(m.batches).pack(m.turns).pack(m.fenced).pack(m.time.millis);
   pack_binary(out, m.lags);
 }
 
@@ -244,6 +244,7 @@ Message read_status(Fields& in) {
   m.batches = in.number();
   m.turns = in.number();
   m.fenced = in.boolean();
+  m.time = {in.number()};
   m.lags = in.binary();
   return m;
 }

@@ -69,6 +69,7 @@ struct Status {
   std::uint64_t batches{};  // So many stream batches, and
   std::uint64_t turns{};    // messages of exchanges, the sender has sent on this link.
   bool fenced{};            // The sender holds nothing that the receiver purged.
+  WallTime time;            // By the sender's clock.
   std::string_view lags{};  // How far peers are behind the sender's writes: (node 8 | milliseconds varint)...
 };
 

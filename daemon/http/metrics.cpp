@@ -252,6 +252,10 @@ void peer_metrics(const std::vector<NamedPeer>& peers, MetricList& out) {
              [](P p) { return time_or_never(p.since); });
   peer_gauge(out, "knit_peer_round_trip_seconds", "Time to the peer and back, as last measured.", peers,
              [](P p) { return seconds(p.round_trip); });
+  peer_gauge(
+      out, "knit_peer_clock_ahead_seconds",
+      "How far the peer's clock is ahead of ours, by its last status; what is late makes it less.", peers,
+      [](P p) { return p.clock_ahead ? std::optional(seconds(Millis(*p.clock_ahead))) : std::nullopt; });
   peer_gauge(out, "knit_peer_equal", "1 if the peer's data were equal to ours when it was last heard.", peers,
              [](P p) { return number(p.equal); });
   peer_gauge(out, "knit_peer_clock_equal", "1 if the peer has the same writes as this node.", peers,

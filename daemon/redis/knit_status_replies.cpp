@@ -93,6 +93,8 @@ void write_peer(Reply reply, const NodeStatus& status, const PeerStatus& peer) {
   map.flag("reachable", peer.reachable);
   map.count("since_ms", peer.since.millis);
   map.integer("round_trip_us", round_trip_us(peer.round_trip));
+  map.integer("clock_ahead_ms", peer.clock_ahead.value_or(0));
+  map.flag("keeps_time", peer.keeps_time);
   map.flag("tree_complete", peer.tree_complete);
   map.flag("equal", peer.equal);
   map.flag("clock_equal", peer.clock_equal);

@@ -10,7 +10,6 @@ namespace knit::sim {
 namespace {
 
 constexpr std::uint64_t start_of_time = 1'700'000'000'000;
-constexpr std::int64_t skew_max_millis = 2000;
 
 }  // namespace
 
@@ -27,7 +26,9 @@ World::World(WorldOptions options) : options_(options), random_(options.seed) {
   keys_.push_back(std::string(5000, 'k'));  // Too long for a row key.
   for (std::size_t i = 0; i < options_.hosts; ++i) {
     hosts_.push_back(std::make_unique<Host>());
-    hosts_[i]->skew_millis = static_cast<std::int64_t>(random(2 * skew_max_millis)) - skew_max_millis;
+    const std::int64_t skew_max = options_.skew_max.count();
+    hosts_[i]->skew_millis =
+        static_cast<std::int64_t>(random(2 * static_cast<std::uint64_t>(skew_max))) - skew_max;
     boot(i);
   }
 }
@@ -91,6 +92,7 @@ void World::boot(std::size_t index) {
     node.stream.window_bytes_max = 4000;
     node.stream.items_per_turn = 2;
   }
+  node.clock_max_ahead = clock_max_ahead;
   node.exchange_deadline = options_.exchange_deadline;
   node.rows_per_step = 3;
   host.node = std::make_unique<Node>(node, *host.store, random_());

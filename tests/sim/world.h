@@ -37,6 +37,7 @@ struct WorldOptions {
   LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
   bool narrow_streams = false;     // Batches of few rows, and credit for few batches.
   bool loses_host = false;         // One comes back only when the others have agreed without it.
+  Millis skew_max{200};            // Of clocks, to either side.
   double count_chance = 0.2;       // That a client's write is an increment of one of these.
   double commit_chance = 0.2;      // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
@@ -157,6 +158,7 @@ class World {
   std::optional<std::string> disagreement();
   void check_clock(std::size_t host);
   void check_tree(std::size_t host);
+  void check_streams(std::size_t host);
   Store::Verification scrub(std::size_t host);
 
   WorldOptions options_;

@@ -92,6 +92,7 @@ void World::inspect() {
   const std::size_t host = random(hosts_.size());
   if (hosts_[host]->up()) check_clock(host);
   if (hosts_[host]->up()) check_tree(host);
+  if (hosts_[host]->up()) check_streams(host);
   at(Millis(100 + random(600)), [this] { inspect(); });
 }
 

@@ -57,8 +57,11 @@ std::uint64_t World::rows_exchanged() {
 
 // Writes of hosts that all can reach need no exchange.
 std::optional<std::string> World::stream_only() {
+  const bool clocks_are_right = 2 * options_.skew_max < clock_max_ahead;
   const bool log_suffices = options_.log.bytes_max >= 8000 && options_.log.age_max > 2 * streamed_within;
-  if (violation_ || !log_suffices || options_.exchange_interval < options_.converge_within) return violation_;
+  if (violation_ || !log_suffices || !clocks_are_right ||
+      options_.exchange_interval < options_.converge_within)
+    return violation_;
   run_until(time_ + options_.exchange_deadline);  // Sessions end.
   const std::uint64_t before = rows_exchanged();
   write_in_peace();
@@ -199,6 +202,19 @@ std::optional<std::string> World::disagreement() {
 void World::check_clock(std::size_t index) {
   if (const auto wrong = model_.uncovered(*hosts_[index]->store, hosts_[index]->scarred))
     violation_ = address_of(index) + ": " + *wrong;
+}
+
+// Nothing is streamed by who is too far ahead. (What is late makes a clock seem right.)
+void World::check_streams(std::size_t index) {
+  const Host& host = *hosts_[index];
+  for (const PeerStatus& peer : host.node->status(now(host)).peers) {
+    for (const auto& other : hosts_) {
+      const bool is_it = other->up() && other->node->options().name == peer.name;
+      const std::int64_t ahead = other->skew_millis - host.skew_millis;
+      if (is_it && Millis(ahead) > 60 * clock_max_ahead && peer.stream.batches_received > 0)
+        violation_ = address_of(index) + " took a stream of " + peer.name + ", which is ahead of its time";
+    }
+  }
 }
 
 // Looks at all rows, and finds those that were damaged.

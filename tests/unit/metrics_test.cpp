@@ -36,6 +36,7 @@ MetricsSource full_source() {
   peer.reachable = true;
   peer.since = peer.last_equal = {5000};
   peer.round_trip = 2ms;
+  peer.clock_ahead = -250;
   peer.stream.rows_sent = 7;
   peer.backlog = Backlog{.writes = 11, .own_writes = 4, .lag = 1500ms, .since = {}, .drains_in = 250ms};
   peer.exchange_progress = 0.25;
@@ -135,6 +136,7 @@ TEST_CASE("metrics follow Prometheus's rules for names") {
 TEST_CASE("metrics are in base units") {
   const std::string text = text_of(full_source());
   CHECK(says(text, "knit_peer_round_trip_seconds{peer=\"beta\"} 0.002"));
+  CHECK(says(text, "knit_peer_clock_ahead_seconds{peer=\"beta\"} -0.25"));
   CHECK(says(text, "knit_peer_last_equal_timestamp_seconds{peer=\"beta\"} 5"));
   CHECK(says(text, "knit_lag_seconds{writer=\"alpha\",reader=\"beta\"} 1.5"));
   CHECK(says(text, "knit_peer_backlog_drain_seconds{peer=\"beta\"} 0.25"));

@@ -37,6 +37,7 @@ struct Side {
   }
 
   Host host;
+  Millis ahead{};  // Of its clock.
   std::optional<Node> node;
   std::deque<Send> sent;
   std::vector<CloseLink> closed;
@@ -55,12 +56,17 @@ struct Pair {
   explicit Pair(const NodeOptions& options) : a(1, "a", options), b(2, "b", options) {}
   explicit Pair(std::size_t stream_peers = 8) : Pair(streaming_to(stream_peers)) {}
 
+  Now now_of(const Side& side) const {
+    Now now_here = now();
+    now_here.wall.millis += static_cast<std::uint64_t>(side.ahead.count());
+    return now_here;
+  }
   Now now() const { return {{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; }
   void link(LinkId id, Side& dialer, Side& other) {
     Outbox out;
-    dialer.node->on_link_up(id, other.node->options().address, now(), out);
+    dialer.node->on_link_up(id, other.node->options().address, now_of(dialer), out);
     dialer.take(out);
-    other.node->on_link_up(id, "", now(), out);
+    other.node->on_link_up(id, "", now_of(other), out);
     other.take(out);
   }
   bool deliver(Side& from, Side& to) {
@@ -70,9 +76,10 @@ struct Pair {
     from.sent.pop_front();
     CHECK(send.after <= from.host.store->synced());
     Outbox out;
-    to.node->on_message(send.link, send.channel, send.message, now(), out);
-    while (to.node->has_work()) to.node->work(now(), out);
-    to.node->push(now(), out);
+    const Now then = now_of(to);
+    to.node->on_message(send.link, send.channel, send.message, then, out);
+    while (to.node->has_work()) to.node->work(then, out);
+    to.node->push(then, out);
     to.take(out);
     return true;
   }
@@ -84,9 +91,10 @@ struct Pair {
     time += step;
     for (Side* member : {&a, &b}) {
       Outbox out;
-      member->node->on_tick(now(), out);
-      while (member->node->has_work()) member->node->work(now(), out);
-      member->node->push(now(), out);
+      const Now then = now_of(*member);
+      member->node->on_tick(then, out);
+      while (member->node->has_work()) member->node->work(then, out);
+      member->node->push(then, out);
       member->take(out);
     }
   }

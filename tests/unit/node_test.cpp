@@ -464,3 +464,30 @@ TEST_CASE("sessions with several peers share the work") {
   CHECK(least_seen >= 300);
   CHECK(most_apart < 100);
 }
+
+TEST_CASE("what a node writes whose clock is ahead comes by exchanges alone, and can be overwritten") {
+  Pair pair;
+  pair.b.ahead = 1h;
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  CHECK(pair.a.noticed("the clock of b is 3600000 ms ahead of ours"));
+  const WallTime in_an_hour{test::now.millis + 3'600'000};
+  REQUIRE(pair.b.host.keyspace->set("key", "of b", {}, in_an_hour));
+  pair.run(5);
+  CHECK(pair.a.host.get("key") == "(nil)");
+  const PeerStatus seen = pair.a.node->status(pair.now()).peers.at(0);
+  CHECK(seen.clock_ahead == 3'600'000);
+  CHECK_FALSE(seen.keeps_time);
+  CHECK(pair.b.node->status(pair.now()).peers.at(0).keeps_time);
+  pair.run(50);
+  REQUIRE(pair.a.host.get("key") == "of b");
+  CHECK(pair.a.node->status(pair.now()).peers.at(0).stream.batches_received == 0);
+  pair.a.host.set("key", "of a");
+  pair.run(2);
+  CHECK(pair.b.host.get("key") == "of a");
+  pair.b.ahead = 0ms;
+  pair.b.host.set("other", "of b");
+  pair.run(20);
+  CHECK(pair.a.noticed("the clock of b is right again"));
+  CHECK(pair.equal());
+}
