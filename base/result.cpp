@@ -6,6 +6,7 @@ std::string_view name(ErrorCode code) {
   switch (code) {
     case ErrorCode::bad_input: return "bad input";
     case ErrorCode::not_found: return "not found";
+    case ErrorCode::conflict: return "conflict";
     case ErrorCode::refused: return "refused";
     case ErrorCode::disk_full: return "disk full";
     case ErrorCode::corrupt: return "corrupt";

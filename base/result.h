@@ -12,6 +12,7 @@ namespace knit {
 enum class ErrorCode : std::uint8_t {
   bad_input,     // Malformed, truncated or out of limits. Nothing was changed.
   not_found,     // What was named does not exist. Nothing was changed.
+  conflict,      // Concurrent values must be resolved first. Nothing was changed.
   refused,       // Well formed, but not allowed here or now. Nothing was changed.
   disk_full,     // No space, or the quota is reached. Nothing was changed; reads go on.
   corrupt,       // Stored bytes fail their checksum or cannot be decoded. Nothing was changed.

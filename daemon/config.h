@@ -79,6 +79,10 @@ struct Config {
     Millis max_ahead{500};
     bool operator==(const Clock&) const = default;
   } clock;
+  struct Conflicts {
+    std::vector<std::string> resolved_prefixes;
+    bool operator==(const Conflicts&) const = default;
+  } conflicts;
   struct Read {
     Millis max_lag{0};  // None.
     std::string on_lag = "fetch";

@@ -230,6 +230,12 @@ Expected set(const TagsKey& key, const ConfigValue& value) {
       "printable characters without blanks");
 }
 
+Expected set(const PrefixesKey& key, const ConfigValue& value) {
+  constexpr std::size_t prefix_bytes_max = 256;
+  return unless(take_list(value, *key.out, [](const std::string& t) { return t.size() <= prefix_bytes_max; }),
+                "a list of beginnings of keys, such as [\"cart:\", \"doc:\"], up to 256 bytes each");
+}
+
 }  // namespace
 
 std::vector<ConfigKey> config_key_table(Config& c) {
@@ -268,6 +274,7 @@ std::vector<ConfigKey> config_key_table(Config& c) {
       {"hints", "max_age", DurationKey{&c.hints.max_age, 1min, 8760h}},
       {"hints", "max_bytes", SizeKey{&c.hints.max_bytes, mebi, tebi}},
       {"clock", "max_ahead", DurationKey{&c.clock.max_ahead, 1ms, 1h}},
+      {"conflicts", "resolved_prefixes", PrefixesKey{&c.conflicts.resolved_prefixes}},
       {"read", "max_lag", DurationKey{&c.read.max_lag, 0ms, 24h}},
       {"read", "on_lag", ChoiceKey{&c.read.on_lag, {"fetch", "error"}}},
       {"read", "timeout", DurationKey{&c.read.timeout, 10ms, 1min}},

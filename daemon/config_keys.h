@@ -66,11 +66,14 @@ struct AddressKey {
 struct SeedsKey {
   std::vector<std::string>* out;
 };  // "ip:port" or "name:port" each.
+struct PrefixesKey {
+  std::vector<std::string>* out;
+};
 struct TagsKey {
   std::vector<std::string>* out;
 };  // "name=value" each.
 using KeyKind = std::variant<NameKey, PathKey, TextKey, ChoiceKey, FlagKey, PortKey, ModeKey, CountKey,
-                             SizeKey, DurationKey, IpKey, IpsKey, AddressKey, SeedsKey, TagsKey>;
+                             SizeKey, DurationKey, IpKey, IpsKey, AddressKey, SeedsKey, TagsKey, PrefixesKey>;
 
 struct ConfigKey {
   std::string_view section;

@@ -256,6 +256,7 @@ RedisOptions Daemon::redis_options() const {
   options.clients_max = config_.client.clients_max;
   options.output_bytes_max = config_.client.output_bytes_max;
   options.pending_bytes_max = config_.store.pending_bytes_max;
+  options.resolved_prefixes = config_.conflicts.resolved_prefixes;
   options.read_from_peers = config_.read.on_lag == "fetch";
   options.debug_commands = config_.debug.commands;
   options.version = version_;

@@ -67,21 +67,53 @@ Result<OpenRow> Keyspace::open_to_replace(std::string_view key, Store::Values va
   return row;
 }
 
+Result<OpenRow> Keyspace::open_to_write(std::string_view key, Store::Values values, WallTime now) {
+  auto row = open_to_replace(key, values);
+  if (!row) return row;
+  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
+  return row;
+}
+
+Result<void> Keyspace::check_resolved(std::string_view key, const RegisterRow& row, WallTime now) const {
+  const auto& siblings = row.siblings();
+  if (siblings.size() < 2 || resolved_prefixes_.empty()) return {};
+  const auto writes = std::count_if(siblings.begin(), siblings.end(),
+                                    [](const Sibling& s) { return s.content != Content::cleared; });
+  const bool has_value = std::any_of(siblings.begin(), siblings.end(), [&](const Sibling& s) {
+    return s.content == Content::value && !s.expiry.passed(now);
+  });
+  const bool asked = std::any_of(resolved_prefixes_.begin(), resolved_prefixes_.end(),
+                                 [&](const std::string& prefix) { return key.starts_with(prefix); });
+  if (writes < 2 || !has_value || !asked) return {};
+  return fail(ErrorCode::conflict,
+              std::to_string(writes) +
+                  " concurrent writes of this key must be resolved first: see KNIT SIBLINGS "
+                  "and KNIT RESOLVE");
+}
+
 Result<std::optional<Keyspace::Found>> Keyspace::get(std::string_view key, WallTime now) {
+  return look(key, now, true);
+}
+
+Result<std::optional<Keyspace::Found>> Keyspace::look(std::string_view key, WallTime now, bool resolved) {
   seen_ = {};
   if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
   const auto glance = store_.glance(key, now);
   if (!glance) return tl::unexpected(glance.error());
-  if (!glance->decisive) return get_of_siblings(key, now);
+  if (!glance->decisive) return look_at_siblings(key, now, resolved);
   seen_ = glance->seen;
   const auto& only = glance->sibling;
   if (!only || only->content != Content::value || only->expiry.passed(now)) return std::nullopt;
   return Found{only->value, only->expiry};
 }
 
-Result<std::optional<Keyspace::Found>> Keyspace::get_of_siblings(std::string_view key, WallTime now) {
+Result<std::optional<Keyspace::Found>> Keyspace::look_at_siblings(std::string_view key, WallTime now,
+                                                                  bool resolved) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
+  if (resolved) {
+    if (auto checked = check_resolved(key, row->row, now); !checked) return tl::unexpected(checked.error());
+  }
   shown_ = std::move(row->row);
   const auto shown = shown_.shown(now);
   if (!shown) return std::nullopt;
@@ -91,7 +123,7 @@ Result<std::optional<Keyspace::Found>> Keyspace::get_of_siblings(std::string_vie
 }
 
 Result<std::optional<Expiry>> Keyspace::find(std::string_view key, WallTime now) {
-  const auto found = get(key, now);
+  const auto found = look(key, now, false);
   if (!found) return tl::unexpected(found.error());
   if (!*found) return std::nullopt;
   return (*found)->expiry;
@@ -101,7 +133,7 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
                                            WallTime now) {
   if (auto checked = check_value(value); !checked) return tl::unexpected(checked.error());
   const bool reads_old = options.want_old || options.keep_expiry;
-  auto row = open_to_replace(key, reads_old ? Store::Values::decoded : Store::Values::skipped);
+  auto row = open_to_write(key, reads_old ? Store::Values::decoded : Store::Values::skipped, now);
   if (!row) return tl::unexpected(row.error());
   const auto shown = row->row.shown(now);
   SetOutcome outcome;
@@ -119,7 +151,7 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
 }
 
 Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
-  auto row = open_to_replace(key, Store::Values::skipped);
+  auto row = open_to_write(key, Store::Values::skipped, now);
   if (!row) return tl::unexpected(row.error());
   if (!row->row.shown(now) && !store_.damaged(row->row_key)) return false;
   if (auto written = store_.write(*row, Content::tombstone, {}, {}, now); !written) {
@@ -132,6 +164,7 @@ Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
 Result<bool> Keyspace::set_expiry(std::string_view key, Expiry expiry, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
+  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
   const auto shown = row->row.shown(now);
   if (!shown) return false;
   if (shown->expiry == expiry && !shown->mixed) return true;
@@ -168,6 +201,7 @@ Result<void> Keyspace::add_to(OpenRow& row, const Decimal& amount, const Decimal
 Result<std::int64_t> Keyspace::add(std::string_view key, std::int64_t amount, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
+  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
   const auto shown = row->row.shown(now);
   const auto number = shown ? parse_shortest_integer(shown->text()) : 0;
   if (!number) return fail(ErrorCode::bad_input, "value is not an integer or out of range");
@@ -182,6 +216,7 @@ Result<std::int64_t> Keyspace::add(std::string_view key, std::int64_t amount, Wa
 Result<std::string> Keyspace::add_decimal(std::string_view key, std::string_view amount, WallTime now) {
   auto row = open(key);
   if (!row) return tl::unexpected(row.error());
+  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
   const auto shown = row->row.shown(now);
   const std::string text = shown ? shown->text() : "0";
   const Expiry expiry = shown ? shown->expiry : Expiry{};

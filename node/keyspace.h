@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -27,7 +28,11 @@ struct SetOptions {
 
 class Keyspace {
  public:
-  explicit Keyspace(Store& store) : store_(store) {}
+  // What of concurrent writes a client sees: a view of the same rows. By default the last one wins. Keys with
+  // one of these prefixes must be resolved: while several writes, one of them a value, are there,
+  // reads of the value and writes, but resolve(), are refused: conflict.
+  explicit Keyspace(Store& store, std::vector<std::string> resolved_prefixes = {})
+      : store_(store), resolved_prefixes_(std::move(resolved_prefixes)) {}
 
   struct Found {
     std::string_view value;
@@ -39,7 +44,7 @@ class Keyspace {
   Result<std::optional<Found>> get(std::string_view key, WallTime now);
   // Commands are to look at these keys next. Only makes that quicker.
   void expect(std::span<const std::string_view> keys) const { store_.expect(keys); }
-  // As get(), for its expiry alone.
+  // As get(), for its expiry alone, and never refused.
   Result<std::optional<Expiry>> find(std::string_view key, WallTime now);
 
   struct SetOutcome {
@@ -81,10 +86,14 @@ class Keyspace {
  private:
   Result<OpenRow> open(std::string_view key);
   Result<OpenRow> open_to_replace(std::string_view key, Store::Values values);
-  Result<std::optional<Found>> get_of_siblings(std::string_view key, WallTime now);
+  Result<OpenRow> open_to_write(std::string_view key, Store::Values values, WallTime now);
+  Result<std::optional<Found>> look(std::string_view key, WallTime now, bool resolved);
+  Result<std::optional<Found>> look_at_siblings(std::string_view key, WallTime now, bool resolved);
+  Result<void> check_resolved(std::string_view key, const RegisterRow& row, WallTime now) const;
   Result<void> add_to(OpenRow& row, const Decimal& amount, const Decimal& sum, Expiry expiry, WallTime now);
 
   Store& store_;
+  std::vector<std::string> resolved_prefixes_;
   JournalPosition seen_;
   RegisterRow shown_;  // These two hold what get() showed, if that was not a view of the store's.
   std::string shown_total_;

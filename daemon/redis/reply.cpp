@@ -110,6 +110,7 @@ std::string error_line(const Error& error) {
     case ErrorCode::disk_full: return "MISCONF knit cannot write: " + error.message;
     case ErrorCode::io: return "IOERR " + error.message;
     case ErrorCode::corrupt: return "CORRUPT " + error.message;
+    case ErrorCode::conflict: return "CONFLICT " + error.message;
     case ErrorCode::bad_input:
     case ErrorCode::not_found:
     case ErrorCode::refused:

@@ -28,6 +28,7 @@ struct RedisOptions {
   std::size_t clients_max = 10'000;
   std::size_t output_bytes_max = std::size_t{256} << 20;   // Waiting for one client; beyond, it is closed.
   std::size_t pending_bytes_max = std::size_t{256} << 20;  // Of the store; beyond, commands wait.
+  std::vector<std::string> resolved_prefixes;              // See Keyspace.
   bool read_from_peers = true;  // What a stale node reads is got from a fresher peer; else it is refused.
   bool debug_commands = false;  // KNIT ISOLATE and the like.
   std::string version;

@@ -12,7 +12,7 @@ namespace knit {
 ServerState::ServerState(RedisOptions o, Node& n, RedisServer::Hooks h)
     : options(std::move(o)),
       node(n),
-      keyspace(n.store()),
+      keyspace(n.store(), options.resolved_prefixes),
       hooks(std::move(h)),
       random_state_((std::uint64_t{std::random_device{}()} << 32) | std::random_device{}()) {
   now = started = hooks.now();

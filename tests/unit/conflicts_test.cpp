@@ -113,6 +113,62 @@ TEST_CASE("KNIT RESOLVE replaces what its context names, and nothing that came s
   CHECK(b.keyspace->siblings("k")->size() == 2);
 }
 
+TEST_CASE("keys that the application resolves are neither read nor written while they have several values") {
+  RedisOptions options;
+  options.resolved_prefixes = {"cart:"};
+  Door door(options);
+  Talk talk(door);
+  Host b(2);
+  for (const char* key : {"cart:1", "other"}) {
+    talk("SET " + std::string(key) + " mine");
+    b.set(key, "of-b");
+    ship(b, door.host, key);
+  }
+  const std::string refused =
+      "-CONFLICT 2 concurrent writes of this key must be resolved first: see KNIT SIBLINGS and KNIT "
+      "RESOLVE\r\n";
+  for (const char* command :
+       {"GET cart:1", "SET cart:1 v", "DEL cart:1", "APPEND cart:1 v", "EXPIRE cart:1 100", "INCR cart:1",
+        "INCRBYFLOAT cart:1 1", "GETRANGE cart:1 0 1"})
+    CHECK(talk(command) == refused);
+  CHECK(talk("EXISTS cart:1") == ":1\r\n");
+  CHECK(talk("GET other") == "$4\r\nof-b\r\n");
+  CHECK(talk("SET other v") == "+OK\r\n");
+  const auto siblings = door.host.keyspace->siblings("cart:1");
+  REQUIRE(siblings->size() == 2);
+  const std::string context = to_string(siblings->at(0).dot) + "," + to_string(siblings->at(1).dot);
+  CHECK(talk("KNIT RESOLVE cart:1 " + context + " both") == "+OK\r\n");
+  CHECK(talk("GET cart:1") == "$4\r\nboth\r\n");
+  CHECK(talk("DEL cart:1") == ":1\r\n");
+}
+
+TEST_CASE("a delete or an expired value against a write is to be resolved, two that show nothing are not") {
+  RedisOptions options;
+  options.resolved_prefixes = {""};
+  Door door(options);
+  Talk talk(door);
+  Host b(2);
+  talk("SET k v");
+  ship(door.host, b, "k");
+  remove(b, "k");
+  talk("SET k newer");
+  ship(b, door.host, "k");
+  CHECK(talk("GET k").starts_with("-CONFLICT 2 "));
+  talk("SET e v");
+  b.set("e", "short", Expiry{test::now.millis + 10});
+  ship(b, door.host, "e");
+  CHECK(talk("GET e").starts_with("-CONFLICT 2 "));
+  door.now.wall.millis += 10;
+  CHECK(talk("GET e").starts_with("-CONFLICT 2 "));
+  talk("SET d v");
+  ship(door.host, b, "d");
+  remove(b, "d");
+  talk("DEL d");
+  ship(b, door.host, "d");
+  CHECK(talk("GET d") == "$-1\r\n");
+  CHECK(talk("SET d v") == "+OK\r\n");
+}
+
 TEST_CASE("a context that cannot be understood, and a counter, are refused") {
   Door door;
   Talk talk(door);
