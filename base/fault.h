@@ -59,6 +59,7 @@ enum class Fault : std::uint8_t {
   clock_before_its_rows,
   rejoined_without_guard,
   refusal_read,
+  causes_ignored,
   stream_from_the_future,
 };
 

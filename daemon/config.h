@@ -79,6 +79,11 @@ struct Config {
     Millis max_ahead{500};
     bool operator==(const Clock&) const = default;
   } clock;
+  struct Replication {
+    bool causal = false;
+    Millis causal_wait{2000};
+    bool operator==(const Replication&) const = default;
+  } replication;
   struct Conflicts {
     std::vector<std::string> resolved_prefixes;
     bool operator==(const Conflicts&) const = default;

@@ -274,6 +274,8 @@ std::vector<ConfigKey> config_key_table(Config& c) {
       {"hints", "max_age", DurationKey{&c.hints.max_age, 1min, 8760h}},
       {"hints", "max_bytes", SizeKey{&c.hints.max_bytes, mebi, tebi}},
       {"clock", "max_ahead", DurationKey{&c.clock.max_ahead, 1ms, 1h}},
+      {"replication", "causal", FlagKey{&c.replication.causal}},
+      {"replication", "causal_wait", DurationKey{&c.replication.causal_wait, 100ms, 1min}},
       {"conflicts", "resolved_prefixes", PrefixesKey{&c.conflicts.resolved_prefixes}},
       {"read", "max_lag", DurationKey{&c.read.max_lag, 0ms, 24h}},
       {"read", "on_lag", ChoiceKey{&c.read.on_lag, {"fetch", "error"}}},

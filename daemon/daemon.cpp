@@ -190,6 +190,8 @@ void Daemon::make_node() {
   options.exchange_interval = config_.anti_entropy.interval;
   options.exchange_deadline = config_.anti_entropy.deadline;
   options.clock_max_ahead = config_.clock.max_ahead;
+  options.causal = config_.replication.causal;
+  options.causal_wait = config_.replication.causal_wait;
   options.read_lag_max = config_.read.max_lag;
   options.read_timeout = config_.read.timeout;
   options.scrub_interval = config_.anti_entropy.scrub_interval;

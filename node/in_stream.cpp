@@ -20,21 +20,60 @@ Result<void> take_item(Store& store, const StreamPayload::Item& item, WallTime n
   return {};
 }
 
+// What its rows and its cover stand for. Nothing if it cannot be understood: step() says so.
+Clock dots_in(std::string_view bytes) {
+  const auto payload = decode_stream_payload(bytes);
+  if (!payload) return {};
+  Clock dots = payload->covered;
+  for (const StreamPayload::Item& item : payload->items) dots.add(item.dot);
+  return dots;
+}
+
 }  // namespace
 
-Result<void> InStream::receive(const StreamBatch& batch) {
+Result<void> InStream::receive(const StreamBatch& batch, Millis now) {
   if (waiting_bytes_ > waiting_bytes_max)
     return fail(ErrorCode::bad_input, "a peer streams more than it has credit for");
   auto incoming = std::make_unique<Incoming>();
   incoming->epoch = batch.epoch;
   incoming->number = batch.number;
   incoming->bytes = batch.payload;
+  incoming->whole = batch.whole;
+  incoming->received = now;
+  ByteReader seen(batch.seen);
+  if (!batch.seen.empty()) incoming->needed = Clock::decode(seen);
+  if (!seen.done())
+    return fail(ErrorCode::bad_input, "a stream batch with a clock that cannot be understood");
   waiting_bytes_ += incoming->waiting_bytes();
   waiting_.push_back(std::move(incoming));
   return {};
 }
 
 void InStream::clear() { *this = {}; }
+
+std::vector<InStream::Round> InStream::rounds() {
+  std::vector<Round> rounds;
+  bool goes_on = false;
+  for (std::size_t i = admitted_; i < waiting_.size(); ++i) {
+    Incoming& batch = *waiting_[i];
+    if (!batch.brings) batch.brings = dots_in(batch.bytes);
+    if (!goes_on) rounds.emplace_back();
+    Round& round = rounds.back();
+    round.needed.join(batch.needed);
+    round.brings.join(*batch.brings);
+    ++round.batches;
+    goes_on = !batch.whole;
+  }
+  if (goes_on) rounds.pop_back();
+  return rounds;
+}
+
+std::optional<InStream::Held> InStream::held() const {
+  if (waiting_.size() <= admitted_) return std::nullopt;
+  Held held{waiting_.size() - admitted_, 0, waiting_[admitted_]->received};
+  for (std::size_t i = admitted_; i < waiting_.size(); ++i) held.bytes += waiting_[i]->bytes.size();
+  return held;
+}
 
 // In an epoch that was not refused, from its first batch on, without a gap.
 bool InStream::expects(const Incoming& batch) const {
@@ -63,6 +102,7 @@ Result<std::optional<InStream::Done>> InStream::step(Store& store, bool may_merg
   }
   waiting_bytes_ -= batch.waiting_bytes();
   waiting_.pop_front();
+  if (admitted_ > 0) --admitted_;
   return done;
 }
 

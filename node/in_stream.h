@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -20,9 +21,25 @@ namespace knit {
 class InStream {
  public:
   // bad_input: the peer sends more than it has credit for.
-  Result<void> receive(const StreamBatch& batch);
+  Result<void> receive(const StreamBatch& batch, Millis now);
   bool busy() const { return !waiting_.empty(); }
   void clear();  // The link is gone.
+
+  // Causal order (node_causal.cpp): batches are held until they are admitted, whole rounds at a time.
+  struct Round {
+    Clock needed;  // Of other actors.
+    Clock brings;
+    std::size_t batches{};
+  };
+  std::vector<Round> rounds();  // Of those at the front, that are not admitted; without one that goes on.
+  void admit(std::size_t batches) { admitted_ += batches; }
+  std::size_t admitted() const { return admitted_; }
+  struct Held {
+    std::size_t batches{};
+    std::size_t bytes{};
+    Millis since{};
+  };
+  std::optional<Held> held() const;
 
   // The end of a batch, to be told to the peer.
   struct Done {
@@ -46,6 +63,10 @@ class InStream {
   struct Incoming {
     std::uint64_t epoch{};
     std::uint64_t number{};
+    bool whole = true;
+    Clock needed;
+    std::optional<Clock> brings;  // Once it was asked for.
+    Millis received{};
     std::string bytes;
     // Views into `bytes`. Of the first batch alone: taken apart, one may be many thousand times as long.
     std::optional<StreamPayload> payload;
@@ -58,6 +79,7 @@ class InStream {
 
   std::deque<std::unique_ptr<Incoming>> waiting_;
   std::size_t waiting_bytes_ = 0;
+  std::size_t admitted_ = 0;         // Of those that wait, from the front.
   std::uint64_t epoch_ = 0;          // Of the last batch that was taken,
   std::uint64_t number_ = 0;         // and which one that was.
   std::uint64_t refused_epoch_ = 0;  // Of this epoch, and of earlier ones, nothing is taken.

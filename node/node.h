@@ -72,6 +72,8 @@ struct NodeOptions {
   StreamOptions stream;
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
   Millis clock_max_ahead{500};       // From a peer whose clock is farther ahead of ours no streams are taken.
+  bool causal = false;               // What peers stream is shown only after what its author had seen,
+  Millis causal_wait{2000};          // for which it waits so long.
   Millis read_timeout{1000};         // For the rows of peers that a client waits for.
   Millis read_lag_max{0};            // Farther behind its peers, this node is_stale(); zero: it never is.
   Millis relay_after{2000};  // A peer that has not come on for so long gets another node's writes from us.
@@ -416,8 +418,12 @@ class Node {
   void handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out);
   void handle(LinkId link, const StreamAck& ack, Now now, Outbox& out);
   void take_streams(Now now, Outbox& out);
+  bool may_take(const Peer& peer) const;
+  void admit(Now now, Outbox& out);  // Causal order: node_causal.cpp.
+  void admit_late(Peer& peer, Now now, Outbox& out);
   void take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out);
   void push_to(Peer& peer, Now now, Outbox& out);
+  void send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& out);
   bool pushes_to(const Peer& peer) const;
   bool help(Peer& peer, Now now);
   bool help_with(Peer& peer, ActorId actor, Now now);
@@ -508,6 +514,8 @@ class Node {
   std::optional<VerifyJob> verify_;
   std::map<JobId, Read> reads_;
   std::uint64_t rows_mended_ = 0;
+  std::uint64_t out_of_order_ = 0;  // Rounds that were taken before what they needed.
+  Clock forgiven_;                  // That is not waited for any more.
   Millis lag_{};
   std::optional<Millis> company_at_;  // When a member could last be reached.
   NodeId last_stepped_;               // Sessions take turns.

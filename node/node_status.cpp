@@ -250,6 +250,7 @@ void Node::on_tick(Now now, Outbox& out) {
   }
   for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
   raise_floor();
+  streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.
   measure_lag(now);
   hasten_reads(now, out);
   tell_state();
@@ -366,6 +367,7 @@ NodeStatus Node::status(Now now) {
   status.conflicts_of_deletes = store_.conflicts().of_deletes();
   status.above_floor = store_.floor().lacks(store_.clock());
   status.purged_rows = store_.purged_rows();
+  status.out_of_order = out_of_order_;
   status.lag = lag_;
   status.stale = is_stale();
   status.rows_mended = rows_mended_;

@@ -1,5 +1,6 @@
 // Streams to and from peers, and who streams the writes of whom.
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -43,12 +44,24 @@ void Node::push_to(Peer& peer, Now now, Outbox& out) {
       ++peer.stream_stats.batches_sent;
       peer.stream_stats.rows_sent += batch.rows;
       peer.stream_stats.bytes_sent += batch.payload.size();
-      send(*peer.link, Channel::stream, StreamBatch{peer.stream.epoch(), batch.number, batch.payload}, out);
+      send_batch(peer, batch, out);
     }
     waiting = peer.stream.waiting(store_, now.steady);
   }
   streams_behind_ = streams_behind_ || waiting == OutStream::Waiting::work;
   push_waits_ = push_waits_ || waiting == OutStream::Waiting::company;
+}
+
+void Node::send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& out) {
+  StreamBatch message{peer.stream.epoch(), batch.number, true, {}, batch.payload};
+  std::string seen;
+  if (options_.causal) {
+    ByteWriter writer(seen);
+    peer.stream.seen_beside(store_.clock()).encode(writer);
+    message.seen = seen;
+    message.whole = peer.stream.between_rounds();
+  }
+  send(*peer.link, Channel::stream, message, out);
 }
 
 // The seam for larger clusters: whoever is not pushed to must learn of writes otherwise.
@@ -78,23 +91,32 @@ void Node::handle(LinkId link, const StreamAck& ack, Now now, Outbox&) {
 // --- In.
 
 void Node::handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out) {
-  const auto received = peer_of(link)->incoming.receive(batch);
+  const auto received = peer_of(link)->incoming.receive(batch, now.steady);
   if (!received) return drop_link(link, received.error().message, now, out);
   streams_behind_ = true;
 }
 
-// A millisecond's worth of what peers have streamed, one peer after the other.
+// A millisecond's worth of what peers have streamed, one peer after the other; in causal order, all that was
+// admitted, so that nobody sees a part of it.
 void Node::take_streams(Now now, Outbox& out) {
   std::size_t items = options_.stream.items_per_turn;
+  if (options_.causal) {
+    admit(now, out);
+    items = std::numeric_limits<std::size_t>::max();
+  }
   auto entry = peers_.upper_bound(served_last_);
   for (std::size_t passed = 0; passed < peers_.size() && items > 0; ++passed) {
     if (entry == peers_.end()) entry = peers_.begin();
     served_last_ = entry->first;
     Peer& peer = (entry++)->second;
-    while (items > 0 && peer.link && peer.incoming.busy()) take_batch(peer, items, now, out);
+    while (items > 0 && may_take(peer)) take_batch(peer, items, now, out);
   }
-  for (const auto& [id, peer] : peers_)
-    streams_behind_ = streams_behind_ || (peer.link && peer.incoming.busy());
+  for (const auto& [id, peer] : peers_) streams_behind_ = streams_behind_ || may_take(peer);
+}
+
+bool Node::may_take(const Peer& peer) const {
+  if (!peer.link || !peer.incoming.busy()) return false;
+  return !options_.causal || peer.incoming.admitted() > 0;
 }
 
 void Node::take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out) {

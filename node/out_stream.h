@@ -76,6 +76,10 @@ class OutStream {
   Waiting waiting(const Store& store, Millis now) const;
 
   std::uint64_t epoch() const { return epoch_; }
+  // For causal order: no round is under way, in which a row may be sent before what its author had seen.
+  bool between_rounds() const;
+  // What this node has of actors that are not streamed.
+  Clock seen_beside(const Clock& clock) const;
 
  private:
   struct Reading {           // Of one actor's log.

@@ -134,9 +134,10 @@ struct NodeStatus {
   StaleReads stale_reads;
   std::uint64_t conflicts_of_writes{};  // That met here since the start.
   std::uint64_t conflicts_of_deletes{};
-  std::uint64_t above_floor{};  // Writes here that not every member is known to have: their deletes stay.
-  std::uint64_t purged_rows{};  // Since the start.
-  Millis lag{};                 // See Node::lag().
+  std::uint64_t above_floor{};   // Writes here that not every member is known to have: their deletes stay.
+  std::uint64_t purged_rows{};   // Since the start.
+  std::uint64_t out_of_order{};  // Streamed rounds that were shown before what their author had seen.
+  Millis lag{};                  // See Node::lag().
   bool stale = false;
   std::uint64_t rows_mended{};  // Since the start, at peers that reads found behind.
   // Milliseconds from a write here to a peer's acknowledgement that it is durable there; over all peers.

@@ -102,8 +102,9 @@ void pack(Packer& out, const Welcome& m) {
 }
 
 void pack(Packer& out, const StreamBatch& m) {
-  begin(out, Kind::stream_batch, 3);
-  out.pack(m.epoch).pack(m.number);
+  begin(out, Kind::stream_batch, 5);
+  out.pack(m.epoch).pack(m.number).pack(m.whole);
+  pack_binary(out, m.seen);
   pack_head_of(out, m.payload);
 }
 
@@ -253,6 +254,8 @@ Message read_batch(Fields& in) {
   StreamBatch m;
   m.epoch = in.number();
   m.number = in.number();
+  m.whole = in.boolean();
+  m.seen = in.binary();
   m.payload = in.binary();
   return m;
 }

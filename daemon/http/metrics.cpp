@@ -345,6 +345,10 @@ void replication_metrics(const NodeStatus& node, MetricList& out) {
             "Writes that not every member is known to have: deletes among them keep their rows.",
             number(node.above_floor));
   out.counter("knit_purged_rows_total", "Deleted rows that were purged.", number(node.purged_rows));
+  out.counter(
+      "knit_out_of_order_total",
+      "Parts of streams that were shown before what their author had seen, although causal order is on.",
+      number(node.out_of_order));
   out.gauge("knit_node_lag_seconds", "How far this node is behind the writes of its peers.",
             seconds(node.lag));
   out.counter("knit_mended_rows_total", "Rows sent to peers that reads of several replicas found behind.",

@@ -235,6 +235,7 @@ void write_status(Reply reply, const Node& node, const NodeStatus& status, const
   map.integer("stale_read_most_ms", status.stale_reads.most_age.count());
   map.count("above_floor", status.above_floor);
   map.count("purged_rows", status.purged_rows);
+  map.count("out_of_order", status.out_of_order);
   map.count("lag_ms", static_cast<std::uint64_t>(status.lag.count()));
   map.flag("stale", status.stale);
   map.count("rows_mended", status.rows_mended);

@@ -13,6 +13,7 @@ WorldOptions options_of(std::uint64_t seed) {
   options.narrow_streams = seed % 13 < 8;
   options.loses_host = options.hosts > 2 && seed % 17 < 8;
   if (seed % 4 != 0) options.log = {std::uint64_t{200} << (seed % 11), Millis(500 << (seed % 8))};
+  options.causal = seed % 7 > 3;
   if (seed % 6 == 4) options.skew_max = Millis(2000);
   if (seed % 6 == 5) options.skew_max = Millis(3'600'000);
   if (options.counters == 1) options.count_chance = 0.6;

@@ -70,6 +70,7 @@ constexpr std::array faults{
     PlantedFault{Fault::rejoined_with_all, "rejoined_with_all", "rule 2", 100},
     PlantedFault{Fault::clock_before_its_rows, "clock_before_its_rows", "rule 2", 2500},
     PlantedFault{Fault::stream_from_the_future, "stream_from_the_future", "rule 14", 100},
+    PlantedFault{Fault::causes_ignored, "causes_ignored", "causal order", 300},
     PlantedFault{Fault::refusal_read, "refusal_read", "reads", 3000},
     PlantedFault{Fault::rejoined_without_guard, "rejoined_without_guard", "rule 2", 600},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},

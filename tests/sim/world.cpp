@@ -93,6 +93,7 @@ void World::boot(std::size_t index) {
     node.stream.items_per_turn = 2;
   }
   node.clock_max_ahead = clock_max_ahead;
+  node.causal = options_.causal;
   node.exchange_deadline = options_.exchange_deadline;
   node.rows_per_step = 3;
   host.node = std::make_unique<Node>(node, *host.store, random_());

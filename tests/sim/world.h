@@ -37,6 +37,7 @@ struct WorldOptions {
   LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
   bool narrow_streams = false;     // Batches of few rows, and credit for few batches.
   bool loses_host = false;         // One comes back only when the others have agreed without it.
+  bool causal = false;             // Order of streams.
   Millis skew_max{200};            // Of clocks, to either side.
   double count_chance = 0.2;       // That a client's write is an increment of one of these.
   double commit_chance = 0.2;      // At each turn of a host: how little its journal holds beyond its disk.
@@ -149,6 +150,7 @@ class World {
   void lose_host();
   std::optional<std::string> stream_only();
   void write_in_peace();
+  void check_causes();
   std::optional<std::string> purge_all();
   std::optional<std::string> go_back();
   std::optional<std::string> lose_rows();
@@ -177,6 +179,12 @@ class World {
   bool faults_ = true;
   std::optional<std::size_t> lost_;  // A host that stays down.
   Model model_;
+  struct Caused {
+    Dot dot;
+    Clock seen;  // By its author before it was written.
+  };
+  bool streams_alone_ = false;
+  std::vector<Caused> caused_;  // Of what was written in peace, when streams keep the order.
   std::uint64_t trace_ = 1;
   std::uint64_t exchanges_ = 0;
   std::optional<std::string> violation_;

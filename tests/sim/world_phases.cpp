@@ -64,7 +64,10 @@ std::optional<std::string> World::stream_only() {
     return violation_;
   run_until(time_ + options_.exchange_deadline);  // Sessions end.
   const std::uint64_t before = rows_exchanged();
+  caused_.clear();
+  streams_alone_ = true;
   write_in_peace();
+  streams_alone_ = false;
   const Millis deadline = time_ + streamed_within;
   while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(50));
   if (violation_) return violation_;
@@ -78,11 +81,30 @@ std::optional<std::string> World::stream_only() {
 void World::write_in_peace() {
   for (int i = 0; i < streamed_writes; ++i) {
     for (std::size_t host = 0; host < hosts_.size(); ++host) {
+      const Clock seen = hosts_[host]->store->clock();
+      const ActorId actor = hosts_[host]->store->identity().actor;
       client_write(*hosts_[host], host);
+      const Dot last{actor, hosts_[host]->store->clock().base(actor)};
+      if (!seen.covers(last)) caused_.push_back({last, seen});
       Outbox none;
       settle(host, none);
     }
-    run_until(time_ + Millis(20));
+    for (int step = 0; step < 20; ++step) {
+      run_until(time_ + Millis(1));
+      check_causes();
+    }
+  }
+}
+
+// Causal order. Exchanges do not keep it, nor does who waited in vain.
+void World::check_causes() {
+  if (!options_.causal || !streams_alone_) return;
+  for (std::size_t i = 0; i < hosts_.size() && !violation_; ++i) {
+    const Store& store = *hosts_[i]->store;
+    for (const Caused& write : caused_) {
+      if (store.clock().covers(write.dot) && !store.clock().covers(write.seen))
+        violation_ = address_of(i) + " shows " + to_string(write.dot) + " before what its author had seen";
+    }
   }
 }
 

@@ -491,3 +491,40 @@ TEST_CASE("what a node writes whose clock is ahead comes by exchanges alone, and
   CHECK(pair.a.noticed("the clock of b is right again"));
   CHECK(pair.equal());
 }
+
+TEST_CASE("in causal order a write waits for what its author had seen, but not for ever, and once") {
+  NodeOptions options;
+  options.causal = true;
+  options.causal_wait = 1s;
+  options.exchange_sessions_max = 0;  // Nothing else brings what is missing.
+  Pair pair(options);
+  pair.link({1}, pair.a, pair.b);
+  pair.run(5);
+  Clock seen;
+  seen.add({777}, {1, 5});
+  REQUIRE(pair.b.host.store->join_clock(seen, test::now));
+  pair.b.host.set("key", "caused");
+  pair.run(4);
+  CHECK(pair.a.host.get("key") == "(nil)");
+  CHECK(pair.a.node->status(pair.now()).out_of_order == 0);
+  pair.run(3);
+  CHECK(pair.a.host.get("key") == "caused");
+  CHECK(pair.a.node->status(pair.now()).out_of_order == 1);
+  pair.b.host.set("key", "again");
+  pair.run(1);
+  CHECK(pair.a.host.get("key") == "again");
+  CHECK(pair.a.node->status(pair.now()).out_of_order == 1);
+}
+
+TEST_CASE("in causal order a backlog larger than what may be held is taken as it comes") {
+  NodeOptions options;
+  options.causal = true;
+  options.causal_wait = 1h;
+  Pair pair(options);
+  pair.link({1}, pair.a, pair.b);
+  pair.run(5);
+  for (int i = 0; i < 300; ++i) pair.b.host.set("key" + std::to_string(i), std::string(2000, 'v'));
+  pair.run(3);
+  CHECK(pair.equal());
+  CHECK(pair.a.node->status(pair.now()).out_of_order > 0);
+}

@@ -143,7 +143,7 @@ TEST_CASE("a batch that is here in part brings the rest of its rows all the same
   stream.on_clock({}, true);
   stream.begin(actor, *writer.store);
   InStream in;
-  REQUIRE(in.receive({stream.epoch(), 1, stream.next(*writer.store, 1ms, copy).payload}));
+  REQUIRE(in.receive({stream.epoch(), 1, true, {}, stream.next(*writer.store, 1ms, copy).payload}, {}));
   std::size_t items = 100;
   InStream::Counts counts;
   const auto done = in.step(*reader.store, true, items, test::now, counts);
@@ -161,7 +161,7 @@ TEST_CASE("a batch is taken in pieces, and acknowledged at its end") {
   stream.begin(writer.store->identity().actor, *writer.store);
   const std::string payload(stream.next(*writer.store, 1ms, copy).payload);
   InStream in;
-  REQUIRE(in.receive({1, 1, payload}));
+  REQUIRE(in.receive({1, 1, true, {}, payload}, {}));
   InStream::Counts counts;
   for (int i = 0; i < 3; ++i) {
     std::size_t items = 3;
@@ -185,7 +185,7 @@ TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
   InStream in;
   InStream::Counts counts;
   const auto accepts = [&](std::uint64_t epoch, std::uint64_t number) {
-    REQUIRE(in.receive({epoch, number, payload}));
+    REQUIRE(in.receive({epoch, number, true, {}, payload}, {}));
     std::size_t items = 100;
     return in.step(*reader.store, true, items, test::now, counts).value()->accepted;
   };
@@ -201,7 +201,7 @@ TEST_CASE("a batch that waits is as long as it was sent: it is taken apart when 
   Host reader(2);
   InStream in;
   InStream::Counts counts;
-  REQUIRE(in.receive({1, 1, "noise"}));
+  REQUIRE(in.receive({1, 1, true, {}, "noise"}, {}));
   std::size_t items = 100;
   CHECK(in.step(*reader.store, true, items, test::now, counts).error().code == ErrorCode::bad_input);
 }
@@ -209,7 +209,7 @@ TEST_CASE("a batch that waits is as long as it was sent: it is taken apart when 
 TEST_CASE("no more batches wait than credit allows, be they empty") {
   InStream in;
   std::uint64_t number = 1;
-  while (number < 1'000'000 && in.receive({1, number, ""})) ++number;
+  while (number < 1'000'000 && in.receive({1, number, true, {}, ""}, {})) ++number;
   CHECK(number < 200'000);
 }
 
