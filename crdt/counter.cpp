@@ -50,7 +50,7 @@ bool all_whole(const std::array<Uint128, 4>& amounts) {
   return std::all_of(amounts.begin(), amounts.end(), [](Uint128 a) { return a % Decimal::one == 0; });
 }
 
-enum Scale : std::uint8_t { scale_units = 0, scale_whole = 1 };
+enum Form : std::uint8_t { form_whole = 1, form_sealed = 2 };  // Amounts in whole numbers; Component::sealed.
 
 }  // namespace
 
@@ -67,6 +67,7 @@ bool Component::merge(const Component& same) {
   changed = raise(subtracted, same.subtracted) || changed;
   changed = raise(reset_added, same.reset_added) || changed;
   changed = raise(reset_subtracted, same.reset_subtracted) || changed;
+  changed = raise(sealed, same.sealed) || changed;
   return raise(expiry, same.expiry) || changed;
 }
 
@@ -77,7 +78,7 @@ void Component::encode(ByteWriter& out) const {
   encode_expiry(out, expiry);
   const auto amounts = amounts_of(*this);
   const bool whole = all_whole(amounts);
-  out.u8(whole ? scale_whole : scale_units);
+  out.u8(static_cast<std::uint8_t>((whole ? form_whole : 0) | (sealed ? form_sealed : 0)));
   for (const Uint128 amount : amounts) write_wide(out, whole ? amount / Decimal::one : amount);
 }
 
@@ -88,14 +89,16 @@ Component Component::decode(ByteReader& in) {
   const std::uint64_t distance = in.varint();
   c.last = c.created.sequence + distance;
   c.expiry = decode_expiry(in);
-  const std::uint8_t scale = in.u8();
+  const std::uint8_t form = in.u8();
+  const bool whole = (form & form_whole) != 0;
+  c.sealed = (form & form_sealed) != 0;
   for (Uint128* amount : {&c.added, &c.subtracted, &c.reset_added, &c.reset_subtracted}) {
     *amount = read_wide(in);
-    if (scale != scale_whole) continue;
+    if (!whole) continue;
     if (*amount > ~Uint128{0} / Decimal::one) in.fail();
     *amount *= Decimal::one;
   }
-  const bool canonical = scale <= scale_whole && all_whole(amounts_of(c)) == (scale == scale_whole);
+  const bool canonical = form <= (form_whole | form_sealed) && all_whole(amounts_of(c)) == whole;
   const bool sound = c.created.sequence != 0 && c.last >= distance && c.reset_added <= c.added &&
                      c.reset_subtracted <= c.subtracted;
   if (!canonical || !sound) in.fail();
@@ -149,7 +152,7 @@ std::optional<Expiry> Counter::latest_expiry() const {
 const Component* Counter::continuable(ActorId actor, Expiry expiry, const VersionVector& context,
                                       WallTime now) const {
   const auto found = std::find_if(components_.rbegin(), components_.rend(), [&](const Component& c) {
-    const bool sealed = context.covers(c.created) && !planted(Fault::component_continued);
+    const bool sealed = (c.sealed || context.covers(c.created)) && !planted(Fault::component_continued);
     return c.created.actor == actor && c.expiry == expiry && c.live(now) && !sealed;
   });
   return found == components_.rend() ? nullptr : &*found;
@@ -167,7 +170,7 @@ void Counter::drop(Dot created, VersionVector& context) {
 void Counter::drop_own(ActorId actor, VersionVector& context, FunctionRef<bool(const Component&)> wanted) {
   const VersionVector before = context;
   const auto dropped = [&](const Component& c) {
-    return c.created.actor == actor && !before.covers(c.created) && wanted(c);
+    return c.created.actor == actor && !c.sealed && !before.covers(c.created) && wanted(c);
   };
   for (const Component& c : components_) {
     if (dropped(c)) context.add(c.last_dot());
@@ -228,7 +231,7 @@ bool Counter::apply_clear(const Clock& covered, bool forget, const VersionVector
   }
   // With a gap below, an earlier state of it, somewhere else, would not be covered and would come back.
   const auto forgotten = [&](const Component& c) {
-    return forget && c.last <= covered.base(c.created.actor) && !context.covers(c.created);
+    return forget && c.last <= covered.base(c.created.actor) && !c.sealed && !context.covers(c.created);
   };
   return std::erase_if(components_, forgotten) > 0 || changed;
 }
@@ -255,6 +258,7 @@ bool Counter::reissue(ActorId actor, std::uint64_t sequence, Dot fresh,
   }
   moved.created = fresh;
   moved.last = fresh.sequence;
+  moved.sealed = false;
   insert(moved);
   return true;
 }

@@ -8,8 +8,9 @@
 //
 // An actor may go on adding to a component only while it knows that it holds its latest state. If a peer has
 // to tell an actor of the actor's own component, the row was lost here, and some other peer may know a
-// later state: the component is *sealed*, which is to say that the context covers it, and it is never added
-// to again. (A row shows what it holds whether the context covers it or not.)
+// later state: the component is *sealed*, for good and everywhere, and it is never added
+// to again. So is one that the context covers. (A row shows what it holds whether the context covers it or
+// not. The context must not say what is sealed: it would deny earlier components of the actor, lost as well.)
 #pragma once
 
 #include <cstddef>
@@ -39,7 +40,8 @@ struct Component {
   Uint128 subtracted{};
   Uint128 reset_added{};
   Uint128 reset_subtracted{};
-  Expiry expiry;  // Never changes.
+  Expiry expiry;        // Never changes.
+  bool sealed = false;  // Not in digests: whoever lacks it learns it before it matters, as its actor did.
   bool operator==(const Component&) const = default;
 
   Dot last_dot() const { return {created.actor, last}; }

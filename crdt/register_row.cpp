@@ -251,17 +251,19 @@ bool RegisterRow::merge(const RegisterRow& other) {
 }
 
 bool RegisterRow::merge_at(ActorId self, const RegisterRow& other) {
-  std::vector<Dot> told;
+  std::vector<Dot> told;  // By their names.
   for (const Component& theirs : other.counter_.components()) {
     if (theirs.created.actor != self) continue;
     const Component* mine = counter_.find(theirs.created);
     const bool lost = mine == nullptr ? !context_.covers(theirs.last_dot())
                                       : mine->last < theirs.last || mine->added < theirs.added ||
                                             mine->subtracted < theirs.subtracted;
-    if (lost) told.push_back(theirs.last_dot());
+    if (lost) told.push_back(theirs.created);
   }
   const bool changed = merge(other);
-  for (const Dot dot : told) context_.add(dot);
+  for (const Dot created : told) {
+    if (counter_.find(created) != nullptr) counter_.at(created).sealed = true;
+  }
   return changed;
 }
 

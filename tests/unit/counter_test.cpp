@@ -275,13 +275,28 @@ TEST_CASE("who must be told of his own component does not add to it any more") {
   const RegisterRow late = owner;
   owner = {};  // The disk lost it.
   owner.merge_at(a, early);
-  CHECK(owner.counter() == early.counter());
+  CHECK(shown(owner) == "5");
+  CHECK(owner.counter().components()[0].sealed);
   add(owner, {a, 3}, 1);
   CHECK(shown(merged(owner, late)) == "9");
   CHECK(shown(merged(late, owner)) == "9");
   RegisterRow known = late;
   known.merge_at(a, early);
   CHECK(known == late);
+}
+
+TEST_CASE("who lost two of his components and is told of the later one does not deny the earlier one") {
+  RegisterRow owner;
+  add(owner, {a, 1}, 5);
+  const RegisterRow first = owner;
+  owner = {};  // The disk lost it, and no peer that has it could be reached.
+  add(owner, {a, 2}, 3);
+  const RegisterRow second = owner;
+  owner = {};  // Once more.
+  owner.merge_at(a, second);
+  add(owner, {a, 3}, 1);
+  CHECK(shown(merged(owner, merged(first, second))) == "9");
+  CHECK(shown(merged(merged(first, second), owner)) == "9");
 }
 
 TEST_CASE("increments that another life of the actor may have issued too move to the new actor") {
@@ -320,7 +335,8 @@ TEST_CASE("components that are not canonical are refused") {
   std::string none = with(5, 0);
   none[none.size() - 4] = 0;
   CHECK_FALSE(decodes(none));           // Whole amounts, stored in units.
-  CHECK_FALSE(decodes(with(5, 2)));     // An unknown scale.
+  CHECK(decodes(with(5, 3)));           // Sealed.
+  CHECK_FALSE(decodes(with(5, 4)));     // An unknown form.
   CHECK_FALSE(decodes(good + '\0'));    // Something behind it.
   CHECK_FALSE(decodes(with(8, '\0')));  // No sequence.
   for (std::size_t size = 0; size < good.size(); ++size) CHECK_FALSE(decodes(good.substr(0, size)));
