@@ -151,12 +151,12 @@ Result<void> Daemon::open_store() {
   if (!store) return tl::unexpected(store.error());
   store_ = std::move(*store);
   backups_ = std::make_unique<Backups>(*disk_, *store_);
-  if (!store_->is_new()) return {};
+  if (!store_->must_commit_first()) return {};
   store_->start_commit();
   disk_->wait_for_commit();
   const auto committed = disk_->take_commit_result().value();
-  store_->on_committed(committed);
-  return committed;
+  const bool postponed = store_->on_committed(committed) == Store::CommitOutcome::postponed;
+  return postponed && !store_->is_new() ? Result<void>{} : committed;
 }
 
 Result<void> Daemon::open_disk() {

@@ -73,8 +73,10 @@ class Store final : public Replica {
   static Result<std::unique_ptr<Store>> open(OrderedStore& disk, Journal& journal, StoreOptions options);
   ~Store() override;
 
-  // The data set was made by open(): it is to be committed before anything else, so that the journal
-  // has an owner.
+  // To be committed before anything else. A data set that open() made: so that the journal has an owner.
+  // After damage to the journal: so that what could not be read is never replayed, should it be readable next
+  // time.
+  bool must_commit_first() const { return is_new_ || took_fresh_actor_; }
   bool is_new() const { return is_new_; }
   // How many records open() took from the journal, and whether it took a fresh actor.
   std::uint64_t replayed() const { return replayed_; }

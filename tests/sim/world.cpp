@@ -81,7 +81,8 @@ void World::boot(std::size_t index) {
   if (!host.store->clock().covers(host.promised))
     violation_ = address_of(index) + " lost what it acknowledged";
   host.promised = {};
-  if (host.store->is_new() && host.store->start_commit()) host.store->on_committed(host.disk.finish_commit());
+  if (host.store->must_commit_first() && host.store->start_commit())
+    host.store->on_committed(host.disk.finish_commit());
   NodeOptions node;
   node.name = node.address = address_of(index);
   for (std::size_t other = 0; other < options_.hosts; ++other) node.peers.push_back(address_of(other));

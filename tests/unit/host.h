@@ -38,7 +38,7 @@ struct Host {
     auto opened = Store::open(disk, journal, options);
     REQUIRE(opened);
     store = std::move(*opened);
-    if (store->is_new()) commit();
+    if (store->must_commit_first()) commit();
     keyspace.emplace(*store);
     work();
   }

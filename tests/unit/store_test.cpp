@@ -589,6 +589,23 @@ TEST_CASE("a clock joined behind a damaged record is not believed") {
   CHECK(host.store->took_fresh_actor());
 }
 
+TEST_CASE("what could not be read of the journal once is never replayed") {
+  Host host(1);
+  host.set("k", "lost");
+  REQUIRE(host.journal.sync());
+  REQUIRE(host.journal.damage(0));
+  test::VirtualJournal mended = host.journal;
+  REQUIRE(mended.damage(0));  // The same bit: it can be read again.
+  host.options.fresh.actor = {101};
+  host.open();
+  REQUIRE(host.store->must_commit_first());
+  host.journal = mended;
+  host.options.fresh.actor = {102};
+  host.open();
+  CHECK(host.store->replayed() == 0);
+  CHECK(host.get("k") == "(nil)");
+}
+
 TEST_CASE("a scrub looks at all rows once in its interval, a few at a time") {
   Host host(1);
   for (int i = 0; i < 100; ++i) host.set("key" + std::to_string(i), "v");
