@@ -80,7 +80,8 @@ bool Node::ask_next(JobId job, Read& read, Outbox& out) {
   return false;
 }
 
-void Node::handle(LinkId link, const RowRequest& request, Now, Outbox& out) {
+void Node::handle(LinkId link, const RowRequest& request, Now now, Outbox& out) {
+  if (!find_position(request.row_key)) return drop_link(link, "a request for what is no row key", now, out);
   RowReply reply{request.read, RowReply::State::refused, {}, request.row_key, {}};
   std::string clear;
   if (may_stream(*peer_of(link))) {

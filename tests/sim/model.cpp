@@ -94,6 +94,14 @@ bool Model::is_purged(const Write& write) const {
   return (write.deletes || !write.shows) && floor_.covers(write.dot);
 }
 
+// All hosts had this delete once; then those that had not purged it lost it, and what it deleted is shown
+// again.
+bool Model::is_undone(const Write& write, const RegisterRow& row) {
+  const bool gone = !holds(row, write.dot) && !row.context().covers(write.dot);
+  return gone && std::any_of(write.superseded.begin(), write.superseded.end(),
+                             [&](Dot dot) { return holds(row, dot); });
+}
+
 std::set<std::string> Model::keys() const {
   std::set<std::string> keys;
   for (const Write& w : writes_) {
@@ -108,7 +116,8 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
   Shown expected;
   for (auto w = writes_.rbegin(); w != writes_.rend(); ++w) {
     if (w->is_clear || w->key != key) continue;
-    if (is_doubtful(*w) && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
+    const bool lasted = is_in(*w, row, store) && !is_undone(*w, row);
+    if (is_doubtful(*w) && !superseded.covers(w->dot) && !lasted) continue;
     for (const Dot dot : w->superseded) superseded.add(dot);
     if (w->scarred && !holds(row, w->dot) && row.context().covers(w->dot)) continue;
     if (is_purged(*w) && !holds(row, w->dot)) continue;

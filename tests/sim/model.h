@@ -88,6 +88,7 @@ class Model {
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
   bool is_purged(const Write& write) const;
+  static bool is_undone(const Write& write, const RegisterRow& row);
   bool cleared(Dot dot, const Store& store) const;
   bool is_in(const Write& write, const RegisterRow& row, const Store& store) const;
   std::set<std::string> keys() const;

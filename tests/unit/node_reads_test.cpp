@@ -116,3 +116,12 @@ TEST_CASE("a node that reaches nobody is behind for as long") {
   for (int i = 0; i < 10; ++i) pair.tick(200ms);
   CHECK(pair.a.node->is_stale());
 }
+
+TEST_CASE("a request for what is no row key ends the link") {
+  Reader pair;
+  Outbox out;
+  pair.b.node->on_message({1}, Channel::exchange, encode(RowRequest{1, std::string(10'000, 'x')}), pair.now(),
+                          out);
+  pair.b.take(out);
+  CHECK(pair.b.closed.size() == 1);
+}
