@@ -11,7 +11,10 @@ constexpr auto counts = [](const WorldOptions& options) {
   return options.counters == 1 && !options.loses_host && options.hosts > 2;
 };
 constexpr auto rots = [](const WorldOptions& options) { return options.rot; };
-constexpr auto rots_in_two = [](const WorldOptions& options) { return options.rot && options.hosts == 2; };
+// Much of what they have is in the journal alone.
+constexpr auto rots_in_two = [](const WorldOptions& options) {
+  return options.rot && options.hosts == 2 && options.commit_chance < 0.1;
+};
 constexpr auto is_damaged = [](const WorldOptions& options) {
   return !options.loses_host && options.hosts > 2 && options.counters > 0;
 };
@@ -64,7 +67,7 @@ constexpr std::array faults{
     PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 300, clears},
     PlantedFault{Fault::purged_above_floor, "purged_above_floor", "invariant 6", 100},
     PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 2500},
-    PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 3000, rots_in_two},
+    PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 6000, rots_in_two},
     PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
     PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},
     PlantedFault{Fault::rejoined_with_all, "rejoined_with_all", "rule 2", 100},
