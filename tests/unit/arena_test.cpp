@@ -31,8 +31,8 @@ TEST_CASE("an arena takes what was prepared, and the next one finds it again") {
   const auto fill = [] {
     Arena arena;
     std::set<const void*> huge;
-    constexpr std::size_t piece =
-        1024;  // Behind malloc's head of 16 bytes none begins where a huge page might.
+    // Wherever malloc puts a chunk, none of these begins where a huge page would.
+    constexpr std::size_t piece = 60'000;
     for (std::size_t bytes = 0; bytes < 6 * huge_page_bytes; bytes += piece) {
       auto* memory = static_cast<char*>(arena.allocate(piece, 1));
       *memory = 1;
