@@ -461,6 +461,7 @@ class Node {
   std::vector<NodeId> who_may_be_read(bool fresh) const;
   bool ask_next(JobId job, Read& read, Outbox& out);
   static std::size_t answered(const Read& read);
+  static bool may_succeed(const Read& read);
   bool mend(Peer& peer, const Read::Row& row, Outbox& out);
   void finish_read(std::map<JobId, Read>::iterator read, std::string error, Outbox& out);
   void hasten_reads(Now now, Outbox& out);

@@ -106,18 +106,21 @@ void Node::handle(LinkId link, const RowReply& reply, Now now, Outbox& out) {
   const bool usable = reply.state != RowReply::State::refused && may_stream(peer);
   if (!usable && !planted(Fault::refusal_read)) {
     asked.failed = true;
-    if (!ask_next(read->first, read->second, out)) finish_read(read, "no peer is left to be asked", out);
-    return;
-  }
-  if (const auto taken = take_reply(read->second, asked, reply, now); !taken) {
+  } else if (const auto taken = take_reply(read->second, asked, reply, now); !taken) {
     if (taken.error().code == ErrorCode::bad_input) return drop_link(link, taken.error().message, now, out);
     return finish_read(read, taken.error().message, out);
   }
   // A damaged row was not shown: somebody else is to stand in for it, and this peer gets it.
   if (reply.state == RowReply::State::damaged) asked.failed = true;
-  if (asked.failed && !ask_next(read->first, read->second, out))
-    return finish_read(read, "the row is damaged on a peer, and no other is left to be asked", out);
-  if (answered(read->second) >= read->second.replicas) finish_read(read, {}, out);
+  if (asked.failed) ask_next(read->first, read->second, out);
+  if (answered(read->second) >= read->second.replicas) return finish_read(read, {}, out);
+  if (!may_succeed(read->second)) finish_read(read, "too many peers could not show the row", out);
+}
+
+bool Node::may_succeed(const Read& read) {
+  const auto hopeful = std::count_if(read.asked.begin(), read.asked.end(),
+                                     [](const auto& entry) { return !entry.second.failed; });
+  return static_cast<std::size_t>(hopeful) >= read.replicas;
 }
 
 // bad_input: it is not what was asked for, or cannot be understood.

@@ -125,3 +125,36 @@ TEST_CASE("a request for what is no row key ends the link") {
   pair.b.take(out);
   CHECK(pair.b.closed.size() == 1);
 }
+
+TEST_CASE("a read goes on while somebody who was asked may still answer") {
+  Reader pair;
+  Side c(3, "c", reading());
+  pair.link({2}, pair.a, c);
+  const auto pass = [&](Side& from, Side& to, LinkId link) {
+    while (!from.sent.empty() && from.sent.front().link == link) pair.deliver(from, to);
+  };
+  const auto pass_on = [&] {
+    for (int i = 0; i < 20; ++i) {
+      pass(pair.a, pair.b, {1});
+      pass(pair.a, c, {2});
+      pass(pair.b, pair.a, {1});
+      pass(c, pair.a, {2});
+    }
+  };
+  pass_on();
+  for (Side* side : {&pair.b, &c}) {
+    side->host.set("key", "of " + side->node->options().name);
+    side->host.commit();
+  }
+  for (auto& [row_key, record] : c.host.disk.of(Table::rows))
+    test::VirtualDisk::damage(record, record.size() - 1);
+  REQUIRE(pair.read({"key"}));  // Of c: both are as near, and it has the higher id.
+  REQUIRE(pair.a.sent.size() == 1);
+  pair.tick(100ms);  // It was silent for so long, so b is asked, too.
+  pass(pair.a, c, {2});
+  pass(c, pair.a, {2});
+  CHECK_FALSE(pair.outcome());
+  pass_on();
+  CHECK(pair.outcome() == "");
+  CHECK(pair.a.host.get("key") == "of b");
+}
