@@ -297,6 +297,26 @@ TEST_CASE("a row that was lost is not covered") {
   CHECK_FALSE(streaming.reader.store->clock().covers({actor, 1}));
 }
 
+TEST_CASE("a row that was purged is covered, with a raised expiry that only the log tells of") {
+  Streaming streaming;
+  Host& writer = streaming.writer;
+  writer.set("a", "v", Expiry{test::now.millis + 1000});
+  Host remover(3);
+  remover.take_rows_of(writer);
+  REQUIRE(remover.keyspace->remove("a", test::now));
+  REQUIRE(writer.keyspace->set_expiry("a", Expiry{test::now.millis + 2000}, test::now));
+  writer.take_rows_of(remover);
+  Clock floor;
+  floor.add({100}, {1, 1});
+  floor.add({300}, {1, 1});
+  REQUIRE(writer.store->raise_floor(floor));
+  writer.store->purge_to(floor);
+  writer.work();
+  REQUIRE(writer.store->purged_rows() == 1);
+  streaming.run();
+  CHECK(streaming.reader.store->clock().covers({{100}, 2}));
+}
+
 TEST_CASE("batches are compressed when a peer does not keep up, if it pays") {
   for (const bool pays : {true, false}) {
     std::mt19937_64 random(1);
