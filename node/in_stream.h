@@ -53,7 +53,7 @@ class InStream {
     std::uint64_t rows{};
     std::uint64_t changed{};
   };
-  // Unless it may merge: the batch is refused, its sender must rejoin.
+  // Unless it may merge, the batch is refused: one of the two nodes must rejoin, or mend its clock.
   // Takes up to `items`, and lowers it by what was taken. Empty: the first batch is not through yet.
   // bad_input: it cannot be understood, or holds what no peer may send. Requires: busy().
   Result<std::optional<Done>> step(Store& store, bool may_merge, std::size_t& items, WallTime now,

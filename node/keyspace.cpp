@@ -67,10 +67,10 @@ Result<OpenRow> Keyspace::open_to_replace(std::string_view key, Store::Values va
   return row;
 }
 
-Result<OpenRow> Keyspace::open_to_write(std::string_view key, Store::Values values, WallTime now) {
-  auto row = open_to_replace(key, values);
+// The row, unless it must be resolved first.
+Result<OpenRow> Keyspace::resolved(Result<OpenRow> row, std::string_view key, WallTime now) const {
   if (!row) return row;
-  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
+  if (auto checked = check_resolved(key, row->row, now); !checked) return tl::unexpected(checked.error());
   return row;
 }
 
@@ -92,15 +92,16 @@ Result<void> Keyspace::check_resolved(std::string_view key, const RegisterRow& r
 }
 
 Result<std::optional<Keyspace::Found>> Keyspace::get(std::string_view key, WallTime now) {
-  return look(key, now, true);
+  return look(key, now, Unresolved::refused);
 }
 
-Result<std::optional<Keyspace::Found>> Keyspace::look(std::string_view key, WallTime now, bool resolved) {
+Result<std::optional<Keyspace::Found>> Keyspace::look(std::string_view key, WallTime now,
+                                                      Unresolved unresolved) {
   seen_ = {};
   if (auto checked = check_key(key); !checked) return tl::unexpected(checked.error());
   const auto glance = store_.glance(key, now);
   if (!glance) return tl::unexpected(glance.error());
-  if (!glance->decisive) return look_at_siblings(key, now, resolved);
+  if (!glance->decisive) return look_at_siblings(key, now, unresolved);
   seen_ = glance->seen;
   const auto& only = glance->sibling;
   if (!only || only->content != Content::value || only->expiry.passed(now)) return std::nullopt;
@@ -108,12 +109,9 @@ Result<std::optional<Keyspace::Found>> Keyspace::look(std::string_view key, Wall
 }
 
 Result<std::optional<Keyspace::Found>> Keyspace::look_at_siblings(std::string_view key, WallTime now,
-                                                                  bool resolved) {
-  auto row = open(key);
+                                                                  Unresolved unresolved) {
+  auto row = unresolved == Unresolved::refused ? resolved(open(key), key, now) : open(key);
   if (!row) return tl::unexpected(row.error());
-  if (resolved) {
-    if (auto checked = check_resolved(key, row->row, now); !checked) return tl::unexpected(checked.error());
-  }
   shown_ = std::move(row->row);
   const auto shown = shown_.shown(now);
   if (!shown) return std::nullopt;
@@ -123,7 +121,7 @@ Result<std::optional<Keyspace::Found>> Keyspace::look_at_siblings(std::string_vi
 }
 
 Result<std::optional<Expiry>> Keyspace::find(std::string_view key, WallTime now) {
-  const auto found = look(key, now, false);
+  const auto found = look(key, now, Unresolved::shown);
   if (!found) return tl::unexpected(found.error());
   if (!*found) return std::nullopt;
   return (*found)->expiry;
@@ -133,7 +131,8 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
                                            WallTime now) {
   if (auto checked = check_value(value); !checked) return tl::unexpected(checked.error());
   const bool reads_old = options.want_old || options.keep_expiry;
-  auto row = open_to_write(key, reads_old ? Store::Values::decoded : Store::Values::skipped, now);
+  const auto values = reads_old ? Store::Values::decoded : Store::Values::skipped;
+  auto row = resolved(open_to_replace(key, values), key, now);
   if (!row) return tl::unexpected(row.error());
   const auto shown = row->row.shown(now);
   SetOutcome outcome;
@@ -151,7 +150,7 @@ Result<Keyspace::SetOutcome> Keyspace::set(std::string_view key, std::string val
 }
 
 Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
-  auto row = open_to_write(key, Store::Values::skipped, now);
+  auto row = resolved(open_to_replace(key, Store::Values::skipped), key, now);
   if (!row) return tl::unexpected(row.error());
   if (!row->row.shown(now) && !store_.damaged(row->row_key)) return false;
   if (auto written = store_.write(*row, Content::tombstone, {}, {}, now); !written) {
@@ -162,9 +161,8 @@ Result<bool> Keyspace::remove(std::string_view key, WallTime now) {
 }
 
 Result<bool> Keyspace::set_expiry(std::string_view key, Expiry expiry, WallTime now) {
-  auto row = open(key);
+  auto row = resolved(open(key), key, now);
   if (!row) return tl::unexpected(row.error());
-  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
   const auto shown = row->row.shown(now);
   if (!shown) return false;
   if (shown->expiry == expiry && !shown->mixed) return true;
@@ -199,9 +197,8 @@ Result<void> Keyspace::add_to(OpenRow& row, const Decimal& amount, const Decimal
 }
 
 Result<std::int64_t> Keyspace::add(std::string_view key, std::int64_t amount, WallTime now) {
-  auto row = open(key);
+  auto row = resolved(open(key), key, now);
   if (!row) return tl::unexpected(row.error());
-  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
   const auto shown = row->row.shown(now);
   const auto number = shown ? parse_shortest_integer(shown->text()) : 0;
   if (!number) return fail(ErrorCode::bad_input, "value is not an integer or out of range");
@@ -214,9 +211,8 @@ Result<std::int64_t> Keyspace::add(std::string_view key, std::int64_t amount, Wa
 }
 
 Result<std::string> Keyspace::add_decimal(std::string_view key, std::string_view amount, WallTime now) {
-  auto row = open(key);
+  auto row = resolved(open(key), key, now);
   if (!row) return tl::unexpected(row.error());
-  if (auto resolved = check_resolved(key, row->row, now); !resolved) return tl::unexpected(resolved.error());
   const auto shown = row->row.shown(now);
   const std::string text = shown ? shown->text() : "0";
   const Expiry expiry = shown ? shown->expiry : Expiry{};

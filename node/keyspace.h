@@ -29,8 +29,8 @@ struct SetOptions {
 class Keyspace {
  public:
   // What of concurrent writes a client sees: a view of the same rows. By default the last one wins. Keys with
-  // one of these prefixes must be resolved: while several writes, one of them a value, are there,
-  // reads of the value and writes, but resolve(), are refused: conflict.
+  // one of these prefixes must be resolved: while several writes stand beside each other, one of them a
+  // value, reads of the value and all writes but resolve() are refused: conflict.
   explicit Keyspace(Store& store, std::vector<std::string> resolved_prefixes = {})
       : store_(store), resolved_prefixes_(std::move(resolved_prefixes)) {}
 
@@ -86,9 +86,10 @@ class Keyspace {
  private:
   Result<OpenRow> open(std::string_view key);
   Result<OpenRow> open_to_replace(std::string_view key, Store::Values values);
-  Result<OpenRow> open_to_write(std::string_view key, Store::Values values, WallTime now);
-  Result<std::optional<Found>> look(std::string_view key, WallTime now, bool resolved);
-  Result<std::optional<Found>> look_at_siblings(std::string_view key, WallTime now, bool resolved);
+  Result<OpenRow> resolved(Result<OpenRow> row, std::string_view key, WallTime now) const;
+  enum class Unresolved : std::uint8_t { refused, shown };
+  Result<std::optional<Found>> look(std::string_view key, WallTime now, Unresolved unresolved);
+  Result<std::optional<Found>> look_at_siblings(std::string_view key, WallTime now, Unresolved unresolved);
   Result<void> check_resolved(std::string_view key, const RegisterRow& row, WallTime now) const;
   Result<void> add_to(OpenRow& row, const Decimal& amount, const Decimal& sum, Expiry expiry, WallTime now);
 

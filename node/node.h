@@ -191,11 +191,14 @@ class Node {
   void cancel(JobId job);  // Its client went away. Nothing is told.
 
   // Reads of several replicas: node_reads.cpp. A job: the rows of these keys are asked of `replicas` peers,
-  // and merged here; peers whose rows are behind get what came of it. `fresh`: of those that have most of
-  // what this node lacks, else of the nearest ones. refused: fewer can be reached, or there are too many
-  // keys.
+  // and merged here; peers whose rows are behind get what came of it. refused: fewer can be reached, or there
+  // are too many keys.
+  enum class ReadFrom : std::uint8_t {
+    nearest,
+    freshest,  // Those that have most of what this node lacks.
+  };
   static constexpr std::size_t read_keys_max = 1024;
-  Result<JobId> start_read(const std::vector<std::string_view>& keys, std::size_t replicas, bool fresh,
+  Result<JobId> start_read(const std::vector<std::string_view>& keys, std::size_t replicas, ReadFrom from,
                            Now now, Outbox& out);
   std::size_t replicas() const;  // Of every row, with this node and those that are down.
   // How far this node is behind: for how long it has lacked something that a peer had, or reached no member.
@@ -458,7 +461,7 @@ class Node {
   void handle(LinkId link, const RowReply& reply, Now now, Outbox& out);
   void handle(LinkId link, const RowRepair& repair, Now now, Outbox& out);
   Result<void> take_reply(const Read& read, Read::Asked& asked, const RowReply& reply, Now now);
-  std::vector<NodeId> who_may_be_read(bool fresh) const;
+  std::vector<NodeId> who_may_be_read(ReadFrom from) const;
   bool ask_next(JobId job, Read& read, Outbox& out);
   static std::size_t answered(const Read& read);
   static bool may_succeed(const Read& read);

@@ -121,8 +121,8 @@ void Node::raise_floor() {
 
 // What is purged must be known before rows can be compared.
 void Node::hasten_lines(Peer& peer) const {
-  const bool told = peer.told && peer.told->floor == store_.floor() && peer.told->purged == store_.purged();
-  if (peer.told && !told) hasten_status(peer);
+  if (!peer.told) return;
+  if (peer.told->floor != store_.floor() || peer.told->purged != store_.purged()) hasten_status(peer);
 }
 
 // Whoever rejoins must still find here what superseded its rows.

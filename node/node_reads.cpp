@@ -31,13 +31,14 @@ std::size_t Node::replicas() const {
 }
 
 // The best last.
-std::vector<NodeId> Node::who_may_be_read(bool fresh) const {
+std::vector<NodeId> Node::who_may_be_read(ReadFrom from) const {
   std::vector<std::pair<std::uint64_t, NodeId>> ranked;
   for (const auto& [id, peer] : peers_) {
     if (!reachable(peer) || peer.isolated || !may_stream(peer)) continue;
     const auto round_trip = swim_ ? swim_->round_trip(id) : std::nullopt;
     const auto near = static_cast<std::uint64_t>(round_trip.value_or(Millis{0}).count());
-    ranked.emplace_back(fresh ? store_.clock().lacks(peer.stream.peer_clock()) : ~near, id);
+    ranked.emplace_back(from == ReadFrom::freshest ? store_.clock().lacks(peer.stream.peer_clock()) : ~near,
+                        id);
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<NodeId> ids;
@@ -45,14 +46,14 @@ std::vector<NodeId> Node::who_may_be_read(bool fresh) const {
   return ids;
 }
 
-Result<JobId> Node::start_read(const std::vector<std::string_view>& keys, std::size_t replicas, bool fresh,
+Result<JobId> Node::start_read(const std::vector<std::string_view>& keys, std::size_t replicas, ReadFrom from,
                                Now now, Outbox& out) {
   if (reads_.size() >= reads_max) return fail(ErrorCode::refused, "too many reads wait for peers");
   if (keys.size() > read_keys_max)
     return fail(ErrorCode::refused, "too many keys to be read from peers by one command");
   Read read;
   read.replicas = replicas;
-  read.others = who_may_be_read(fresh);
+  read.others = who_may_be_read(from);
   read.started = now.steady;
   if (read.others.size() < replicas) {
     return fail(ErrorCode::refused, std::to_string(read.others.size() + 1) + " of " +

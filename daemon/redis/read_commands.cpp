@@ -44,7 +44,7 @@ void get(Call& call) {
   if (!replicas) return;
   if (*replicas == 1) return answer(call);
   Outbox out;
-  const auto job = call.node().start_read({call[2]}, *replicas - 1, false, call.now(), out);
+  const auto job = call.node().start_read({call[2]}, *replicas - 1, Node::ReadFrom::nearest, call.now(), out);
   if (!job) return call.reply.error("NOQUORUM " + job.error().message);
   call.fetch_first(*job);
   call.server().hooks.deliver(out);

@@ -346,7 +346,7 @@ std::optional<std::string> Session::freshen(const Command& command) {
   for (const std::size_t at : key_positions(command, parser_.size())) keys.push_back(parser_[at]);
   if (keys.empty()) return refuse(", and this command cannot be answered by one of them");
   Outbox out;
-  const auto job = server_.node.start_read(keys, 1, true, server_.now, out);
+  const auto job = server_.node.start_read(keys, 1, Node::ReadFrom::freshest, server_.now, out);
   if (!job) return refuse(", and " + job.error().message);
   fetch_first(*job);
   server_.hooks.deliver(out);

@@ -60,7 +60,8 @@ void World::read_all(Host& host, Outbox& out) {
     const auto dots = dots_of(row->row);
     read.shown.insert(read.shown.end(), dots.begin(), dots.end());
   }
-  const auto job = host.node->start_read({read.key}, hosts_.size() - 1, false, now(host), out);
+  const auto job =
+      host.node->start_read({read.key}, hosts_.size() - 1, Node::ReadFrom::nearest, now(host), out);
   if (job) host.reads.emplace(*job, std::move(read));
 }
 

@@ -24,9 +24,9 @@ struct Reader : Pair {
     a.jobs.clear();
   }
   Result<JobId> read(const std::vector<std::string_view>& keys, std::size_t replicas = 1,
-                     bool fresh = false) {
+                     Node::ReadFrom from = Node::ReadFrom::nearest) {
     Outbox out;
-    const auto job = a.node->start_read(keys, replicas, fresh, now(), out);
+    const auto job = a.node->start_read(keys, replicas, from, now(), out);
     a.take(out);
     return job;
   }
@@ -100,7 +100,7 @@ TEST_CASE("a node that is behind knows how far, and when it is stale") {
   CHECK(pair.a.node->lag() > 3s);
   CHECK(pair.a.node->is_stale());
   CHECK_FALSE(pair.b.node->is_stale());
-  REQUIRE(pair.read({"key"}, 1, true));
+  REQUIRE(pair.read({"key"}, 1, Node::ReadFrom::freshest));
   pair.pump();
   CHECK(pair.a.host.get("key") == "value");
 }
