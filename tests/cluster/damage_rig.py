@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 
-from harness import SLOWNESS, Cluster
+from harness import SLOWNESS, Cluster, NoStatus
 from ledger import Connection, ErrorReply, Ledger, Lost, draw_from
 from lmdb_file import LmdbFile, flip_bits
 
@@ -199,7 +199,7 @@ class DamageRig:
             try:
                 if self.cluster.in_sync() and self.read_all(line)["right"] == len(self.ledger.keys):
                     return self.alpha.knit("verify").returncode == 0
-            except (ValueError, KeyError):
+            except (ValueError, KeyError, NoStatus):
                 pass  # It went away while its status was asked for.
             time.sleep(0.05)
         return False

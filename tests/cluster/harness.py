@@ -54,6 +54,10 @@ def toml(value):
     return json.dumps(value)  # Strings, numbers, booleans and lists look the same in both.
 
 
+class NoStatus(AssertionError):
+    """A daemon did not say how it is; perhaps it has ended."""
+
+
 class Node:
     """One daemon: its configuration, its directory, and its process while it runs."""
 
@@ -160,7 +164,8 @@ class Node:
 
     def status(self):
         told = self.knit("status", "--json")
-        assert told.stdout, f"{self.name}: {told.stderr}; its exit status {self.process.poll()}\n{self.log()[-3000:]}"
+        if not told.stdout:
+            raise NoStatus(f"{self.name}: {told.stderr}; its exit status {self.process.poll()}\n{self.log()[-3000:]}")
         return json.loads(told.stdout)
 
     def resident_bytes(self):
