@@ -107,7 +107,9 @@ void PeerTransport::send(Send send) {
   link->hold(std::move(send));
 }
 
+// What was said before goes out first: the other side may need it to say why there is no link.
 void PeerTransport::close(const CloseLink& close) {
+  if (PeerLink* link = find(close.link)) link->flush(owner_.synced(), hooks_.now().steady);
   if (PeerLink* link = find(close.link)) end(*link, close.reason);
 }
 

@@ -64,7 +64,8 @@ class PeerTransport {
   // There is news of whoever is there: it is dialed again without waiting.
   void redial(const std::string& address);
 
-  // What the node wants. A link that is unknown, or closing already, is nothing to do.
+  // What the node wants. A link that is unknown, or closing already, is nothing to do. What was sent before a
+  // close goes out first, as far as it is synced and the connection takes it at once.
   void send(Send send);
   void close(const CloseLink& close);
 

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import socket
+import threading
 import unittest
 
-from harness import PEER_PORT, Cluster, loopback, wait_until
+from harness import PEER_PORT, SLOWNESS, Cluster, loopback, wait_until
 from knit_replies import named
 
 
@@ -20,6 +22,37 @@ def members_of(node):
 
 def states_of(node):
     return {name: member["state"].decode() for name, member in members_of(node).items()}
+
+
+class SlowLine:
+    """Takes connections at `host` on to `node`, and brings what that answers in one piece: as a busy host reads it."""
+
+    def __init__(self, host, node):
+        self.server = socket.create_server((host, PEER_PORT))
+        self.to = (node.host, PEER_PORT)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                near, _ = self.server.accept()
+            except OSError:
+                return
+            with near, socket.create_connection(self.to) as far:
+                far.sendall(near.recv(1 << 16))
+                far.settimeout(0.2 * SLOWNESS)
+                try:
+                    answer = b""
+                    while piece := far.recv(1 << 16):
+                        answer += piece
+                except TimeoutError:
+                    pass
+                near.sendall(answer)
+                while rest := near.recv(1 << 16):
+                    far.sendall(rest)
+
+    def close(self):
+        self.server.close()
 
 
 class MembersTest(unittest.TestCase):
@@ -103,6 +136,17 @@ class FindingTest(MembersTest):
         self.await_words(self.alpha, "refused gamma", "it belongs to another cluster")
         self.await_words(self.gamma, "refused alpha", "it belongs to another cluster")
         self.assertEqual(states_of(self.alpha), {"alpha": "alive"})
+
+    def test_one_that_refuses_says_first_who_it_is(self):
+        """Or the other side would never learn why: it may have read a hello before it has sent its own."""
+        self.gamma.config["cluster"]["key_file"] = self.cluster.new_key("other")
+        host = loopback(9)
+        self.addCleanup(SlowLine(host, self.alpha).close)
+        self.gamma.config["peer"]["seeds"] = [f"{host}:{PEER_PORT}"]
+        self.alpha.start()
+        self.gamma.start()
+        self.await_words(self.gamma, "refused alpha", "it belongs to another cluster")
+        self.await_words(self.alpha, "refused gamma", "it belongs to another cluster")
 
     def test_join_names_an_address_to_a_node_that_has_no_seeds(self):
         self.beta.config["peer"]["seeds"] = []
