@@ -54,6 +54,8 @@ enum class Fault : std::uint8_t {
   floor_without_the_down,
   purged_at_floor,
   purged_what_was_lost,
+  expired_by_one_clock,
+  expiry_before_its_writes,
   rejoined_with_all,
   merged_from_below,
   clock_before_its_rows,

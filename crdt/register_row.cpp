@@ -297,9 +297,10 @@ bool RegisterRow::apply_clear(const Clock& covered) {
          changed;
 }
 
-bool RegisterRow::is_spent() const {
-  return counter_.empty() && std::all_of(siblings_.begin(), siblings_.end(),
-                                         [](const Sibling& s) { return s.content != Content::value; });
+bool RegisterRow::is_spent(WallTime expired) const {
+  return !counter_.live(expired) && std::none_of(siblings_.begin(), siblings_.end(), [&](const Sibling& s) {
+    return s.content == Content::value && !s.expiry.passed(expired);
+  });
 }
 
 std::optional<Dot> RegisterRow::above(const Clock& floor) const {
@@ -307,18 +308,22 @@ std::optional<Dot> RegisterRow::above(const Clock& floor) const {
   for (const Sibling& sibling : siblings_) {
     if (lies_above(sibling.dot)) return sibling.dot;
   }
+  for (const Component& component : counter_.components()) {
+    if (lies_above(component.last_dot())) return component.last_dot();
+  }
   const auto& superseded = context_.entries();
   const auto found = std::find_if(superseded.begin(), superseded.end(), lies_above);
   return found == superseded.end() ? std::nullopt : std::optional(*found);
 }
 
-std::vector<Dot> RegisterRow::spent_beside(const RegisterRow& other, const Clock& floor) const {
+std::vector<Dot> RegisterRow::spent_beside(const RegisterRow& other, const Line& floor) const {
   std::vector<Dot> spent;
   for (const Sibling& mine : siblings_) {
-    const bool lies_below = mine.dot.sequence <= floor.base(mine.dot.actor);
+    const bool is_spent = mine.content != Content::value || mine.expiry.passed(floor.expired);
+    const bool lies_below = mine.dot.sequence <= floor.clock.base(mine.dot.actor);
     const bool known =
         other.context_.covers(mine.dot) || find_dot(other.siblings_, mine.dot) != other.siblings_.end();
-    if (mine.content != Content::value && lies_below && !known) spent.push_back(mine.dot);
+    if (is_spent && lies_below && !known) spent.push_back(mine.dot);
   }
   return spent;
 }
@@ -330,9 +335,8 @@ void RegisterRow::give_up(std::span<const Dot> spent) {
   }
 }
 
-bool RegisterRow::settle_spent(RegisterRow& other, const Clock& floor) {
-  if (siblings_.empty() || other.siblings_.empty() || !counter_.empty() || !other.counter_.empty())
-    return false;
+bool RegisterRow::settle_spent(RegisterRow& other, const Line& floor) {
+  if (empty() || other.empty()) return false;
   const std::vector<Dot> mine = spent_beside(other, floor);
   other.give_up(other.spent_beside(*this, floor));
   give_up(mine);

@@ -22,6 +22,7 @@
 #include "crdt/counter.h"
 #include "crdt/dot.h"
 #include "crdt/expiry.h"
+#include "crdt/line.h"
 #include "crdt/stamp.h"
 #include "crdt/version_vector.h"
 
@@ -145,16 +146,19 @@ class RegisterRow {
   // A row that is left empty may vanish. Returns true if anything changed.
   bool apply_clear(const Clock& covered);
 
-  // Purge. A row that shows nothing at any time, and holds no increments, is *spent*. Once all nodes have
-  // all that it tells (its dots and its context lie at or below the floor) it may vanish.
-  bool is_spent() const;
+  // Purge. A row is *spent* if it shows nothing at that time, nor will it later: its values are deleted or
+  // have expired, its increments are reset or have. Once all nodes have all that it tells (its dots and its
+  // context lie at or below the floor) it may vanish.
+  bool is_spent(WallTime expired) const;
   // A dot that keeps a spent row from vanishing. Empty: all that the row tells lies at or below the floor.
   std::optional<Dot> above(const Clock& floor) const;
-  // Before a merge of two rows of nodes that both have all of `floor`: what is spent in one, at or below the
-  // floor, and unknown to the other although that is not empty, was superseded by what the other shows, by
-  // somebody who had purged it. Its dots go into the context. Returns true if anything went here. Rows with
-  // increments are left as they are: a tombstone does not hide those.
-  bool settle_spent(RegisterRow& other, const Clock& floor);
+  // Both of these, at a line.
+  bool may_vanish(const Line& line) const { return is_spent(line.expired) && !above(line.clock); }
+  // Before a merge of two rows of nodes that both have all of `floor`: a sibling that is spent in one, at or
+  // below the floor, and unknown to the other although that is not empty, was superseded by what the other
+  // shows, by somebody who had purged it. Its dot goes into the context. Returns true if anything went here.
+  // Spent increments stay: they hide nothing.
+  bool settle_spent(RegisterRow& other, const Line& floor);
   // Rejoin: `theirs` is the row of somebody who has all of `fence`, as all others have, where this node lacks
   // some. What is in `fence` and unknown to `theirs` was superseded, and what superseded it was purged.
   // Returns true if anything went.
@@ -178,7 +182,7 @@ class RegisterRow {
 
  private:
   void limit_siblings();
-  std::vector<Dot> spent_beside(const RegisterRow& other, const Clock& floor) const;
+  std::vector<Dot> spent_beside(const RegisterRow& other, const Line& floor) const;
   void give_up(std::span<const Dot> spent);
 
   std::vector<Sibling> siblings_;

@@ -38,7 +38,7 @@ struct ExchangeOptions {
   ExchangeMode mode = ExchangeMode::repair;
   Clock fence{};                             // With that mode: what the peer has of its floor.
   bool peer_is_below = false;                // Its clock does not cover our floor.
-  Clock peer_purged{};                       // Spent rows at or below it the peer has purged: it needs none.
+  Line peer_purged{};                        // Spent rows at or below it the peer has purged: it needs none.
   std::size_t ranges_per_message = 1 << 14;  // Compared in one message, at most 2^14; the rest waits.
   std::size_t row_bytes_per_message = 4 << 20;  // Rows of one message, beyond its first row.
   std::size_t work_max = 1 << 20;               // Ranges that may wait; beyond, the session ends incomplete.

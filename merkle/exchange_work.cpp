@@ -430,10 +430,10 @@ Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& 
 
 // A spent row that the peer has purged. Ours goes too.
 bool ExchangeWork::needless(const RowView& row) const {
-  if (row.shown_until != 0 || options_.peer_purged.empty()) return false;
+  if (row.shown_until > options_.peer_purged.expired.millis || options_.peer_purged.empty()) return false;
   const auto body = decode_body(row.body);
-  if (!body || !body->row.is_spent() || body->row.above(options_.peer_purged)) return false;
-  if (!body->row.above(replica_.purged())) replica_.found_spent(row.row_key);
+  if (!body || !body->row.may_vanish(options_.peer_purged)) return false;
+  if (body->row.may_vanish(replica_.purged())) replica_.found_spent(row.row_key);
   return true;
 }
 

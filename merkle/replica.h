@@ -47,9 +47,11 @@ class Replica : public RowSource {
   virtual void visit_damaged(Range, FunctionRef<void(std::string_view row_key)>) const {}  // Unreadable rows.
   virtual const Clock& clear() const = 0;  // What FLUSHALLs cover; empty if there was none.
 
-  // What all nodes have, and up to where spent rows were purged here: see store/store_purge.cpp.
-  virtual const Clock& floor() const { return none(); }
-  virtual const Clock& purged() const { return none(); }
+  // Up to where spent rows were purged here: see store/store_purge.cpp.
+  virtual const Line& purged() const {
+    static const Line none;
+    return none;
+  }
   virtual std::uint64_t purged_rows() const { return 0; }  // So far.
   // A row that lies below purged() and was not purged.
   virtual void found_spent(std::string_view) const {}
@@ -69,12 +71,6 @@ class Replica : public RowSource {
   virtual Result<void> merge_clear(const Clock& clear, WallTime now) = 0;
   // Requires: all that `clock` covers is in the rows.
   virtual Result<void> join_clock(const Clock& clock, WallTime now) = 0;
-
- private:
-  static const Clock& none() {
-    static const Clock clock;
-    return clock;
-  }
 };
 
 }  // namespace knit

@@ -251,8 +251,10 @@ class Node {
   // What a peer was told last on its link.
   struct Told {
     Clock clock;
-    Clock floor;
-    Clock purged;
+    WallTime expired;
+    Line floor;
+    Line purged;
+    bool passes{};  // See Store::passes().
     Uint128 root{};
     bool tree_complete{};
     std::uint64_t keys{};
@@ -278,12 +280,19 @@ class Node {
     bool tree_complete{};
     std::uint64_t keys{};
     Clock clock;  // Of the same instant.
+    WallTime expired;
   };
-  // What a peer had when it had sent so much on its link.
+  // What a peer had when it had sent so much on its link. What expires by then it puts off no more.
   struct Heard {
-    Clock clock;
+    Line line;  // Its clock may have gaps.
     std::uint64_t batches{};
     std::uint64_t turns{};
+  };
+  // That what expires by then has expired, which members say one by one.
+  struct Agreement {
+    WallTime expired;
+    Clock clock;  // What those that said it had then: they may have put off something before.
+    std::set<NodeId> members;
   };
   struct Peer {
     Hello hello;
@@ -297,9 +306,10 @@ class Node {
     bool stream_paused = false;  // Until its next status or pulse.
     InStream incoming;
     // For the floor: node_floor.cpp. The next three outlive the link.
-    std::optional<Clock> has;
-    std::optional<Clock> floor;
-    Clock purged;
+    std::optional<Line> has;  // What it was heard to have. With gaps.
+    std::optional<Line> floor;
+    Line purged;
+    bool passes = false;
     std::optional<Heard> heard;       // Waits for what was sent before,
     std::optional<Heard> heard_last;  // and what came meanwhile.
     std::uint64_t batches_sent = 0;   // On this link, and
@@ -391,8 +401,10 @@ class Node {
   void end_guard(Peer& peer);
   void hold_purge();
   void hasten_lines(Peer& peer) const;
-  std::optional<Clock> common_to_members(Clock mine, FunctionRef<const Clock*(const Peer&)> of) const;
-  bool may_adopt(const Clock& floor) const;
+  void let_expire(Now now);
+  WallTime agreed_expiry(const Clock& floor);
+  std::optional<Line> common_to_members(const Line& mine, FunctionRef<const Line*(const Peer&)> of) const;
+  bool may_adopt(const Line& floor) const;
   void raise_floor();
   bool am_below(const Peer& peer) const;
   bool is_below(const Peer& peer) const;
@@ -537,8 +549,11 @@ class Node {
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
   Clock guard_;                  // The guards of all peers.
-  Clock met_;                    // What peers had when they were met first,
-  bool met_nobody_ = true;       // if one was.
+  WallTime expired_;             // This node puts off nothing more that expires by then.
+  Millis next_expiry_{};
+  std::optional<Agreement> agreement_;
+  Clock met_;               // What peers had when they were met first,
+  bool met_nobody_ = true;  // if one was.
   WriteTimes write_times_;
   ActorId timed_actor_;
   Histogram stream_delays_{stream_delay_bounds};

@@ -11,6 +11,16 @@
 
 namespace knit {
 
+namespace {
+
+// A pass looks at all rows: it may come at once when it finds many that have expired, else it may cost so
+// much.
+constexpr std::uint64_t expired_share = 8;
+constexpr std::uint64_t passed_rows_per_millisecond = 10;
+constexpr Millis expiry_interval_min{10'000};
+
+}  // namespace
+
 // Every other member; null if it was never met.
 void Node::visit_members(FunctionRef<void(const Peer*)> visit) const {
   if (swim_) {
@@ -25,7 +35,7 @@ void Node::visit_members(FunctionRef<void(const Peer*)> visit) const {
 }
 
 void Node::hear_clock(Peer& peer, const Status& status) {
-  Heard heard{peer.stream.peer_clock(), status.batches, status.turns};
+  Heard heard{{peer.stream.peer_clock(), status.expired}, status.batches, status.turns};
   const bool waits = peer.heard && !is_through(peer, heard);
   if (!waits) peer.heard_last.reset();
   (waits ? peer.heard_last : peer.heard) = std::move(heard);
@@ -52,15 +62,15 @@ void Node::settle_heard(Peer& peer) {
   };
   if (usable(peer.heard_last)) peer.heard = std::exchange(peer.heard_last, std::nullopt);
   if (!usable(peer.heard)) return;
-  peer.has = std::move(peer.heard->clock);
+  peer.has = std::move(peer.heard->line);
   peer.heard = std::exchange(peer.heard_last, std::nullopt);
 }
 
 // The link is gone, and with it all that was under way.
 void Node::end_hearing(Peer& peer) {
   end_guard(peer);
-  if (peer.heard) peer.has = std::move(peer.heard->clock);
-  if (peer.heard_last) peer.has = std::move(peer.heard_last->clock);
+  if (peer.heard) peer.has = std::move(peer.heard->line);
+  if (peer.heard_last) peer.has = std::move(peer.heard_last->line);
   peer.heard.reset();
   peer.heard_last.reset();
   peer.batches_sent = peer.turns_sent = peer.batches_taken = peer.turns_received = 0;
@@ -68,26 +78,27 @@ void Node::end_hearing(Peer& peer) {
 }
 
 // Empty if it is not known of every member.
-std::optional<Clock> Node::common_to_members(Clock mine, FunctionRef<const Clock*(const Peer&)> of) const {
+std::optional<Line> Node::common_to_members(const Line& mine,
+                                            FunctionRef<const Line*(const Peer&)> of) const {
   const bool unmet = !swim_ && !std::all_of(options_.peers.begin(), options_.peers.end(),
                                             [this](const std::string& peer) { return was_met(peer); });
   bool known = !unmet && (!met_nobody_ || is_alone());
-  Clock common = Clock::common_bases(mine, mine);
+  Line common = Line::common(mine, mine);
   visit_members([&](const Peer* peer) {
     if (planted(Fault::floor_without_the_down) && (peer == nullptr || !peer->link)) return;
-    const Clock* theirs = peer == nullptr ? nullptr : of(*peer);
+    const Line* theirs = peer == nullptr ? nullptr : of(*peer);
     known = known && theirs != nullptr;
-    if (known) common = Clock::common_bases(common, *theirs);
+    if (known) common = Line::common(common, *theirs);
   });
   return known ? std::optional(common) : std::nullopt;
 }
 
 // A floor that others know of is one, too, for whoever has it and whose peers have it.
-bool Node::may_adopt(const Clock& floor) const {
-  bool may = store_.clock().covers(floor);
+bool Node::may_adopt(const Line& floor) const {
+  bool may = store_.clock().covers(floor.clock);
   visit_members([&](const Peer* peer) {
     if (peer == nullptr || (!peer->link && !peer->has)) return;
-    may = may && peer->has && (!peer->link || peer->shown) && peer->has->covers(floor);
+    may = may && peer->has && (!peer->link || peer->shown) && peer->has->clock.covers(floor.clock);
   });
   return may;
 }
@@ -99,10 +110,12 @@ void Node::raise_floor() {
     const bool stale = peer.link && !peer.shown;
     return peer.has && !stale ? &*peer.has : nullptr;
   };
-  Clock floor = common_to_members(store_.clock(), clock_of).value_or(Clock{});
+  const auto common = common_to_members({store_.clock(), expired_}, clock_of);
+  Line floor{common ? common->clock : Clock{}, {}};
+  if (common) floor.expired = agreed_expiry(floor.clock);
   for (auto& [id, peer] : peers_) {
     if (peer.guard.empty() || !store_.clock().covers(peer.guard)) continue;
-    floor.join(Clock::common_bases(peer.guard, peer.guard));
+    floor.clock.join(Clock::common_bases(peer.guard, peer.guard));
     end_guard(peer);
   }
   for (const auto& [id, peer] : peers_) {
@@ -119,10 +132,52 @@ void Node::raise_floor() {
   for (auto& [id, peer] : peers_) hasten_lines(peer);
 }
 
+// What has expired is to be purged once all agree that it has: this node says so when a pass over the rows is
+// worth its cost, and whenever another one does.
+void Node::let_expire(Now now) {
+  for (const auto& [id, peer] : peers_) {
+    if (peer.shown && peer.shown->expired <= now.wall) expired_ = std::max(expired_, peer.shown->expired);
+  }
+  const bool under_way = expired_ > store_.purged().expired || store_.passes();
+  const WallTime past{now.wall.millis -
+                      std::min(now.wall.millis, std::uint64_t(options_.clock_max_ahead.count()))};
+  const std::uint64_t expired = store_.expired_rows(past);
+  if (under_way || expired == 0 || past <= expired_) return;
+  const std::uint64_t keys = store_.key_count(now.wall);
+  const bool many = expired > store_.unspent_rows() + keys / expired_share;
+  if (!many && now.steady < next_expiry_) return;
+  expired_ = past;
+  next_expiry_ = now.steady + std::max(expiry_interval_min, Millis(keys / passed_rows_per_millisecond));
+}
+
+// Up to when all members say that what expires has expired, once `floor`, which all have, covers what each of
+// them may have put off before it said so.
+WallTime Node::agreed_expiry(const Clock& floor) {
+  if (!agreement_ && expired_ > store_.floor().expired) agreement_ = {expired_, store_.clock(), {}};
+  if (!agreement_) return {};
+  bool all = true;
+  visit_members([&](const Peer* peer) {
+    if (peer != nullptr && agreement_->members.contains(peer->hello.node)) return;
+    if (peer != nullptr && peer->has && peer->has->expired >= agreement_->expired) {
+      agreement_->clock.join(peer->has->clock);
+      agreement_->members.insert(peer->hello.node);
+    } else {
+      all = all && planted(Fault::expired_by_one_clock);
+    }
+  });
+  if (!all || (!floor.covers(agreement_->clock) && !planted(Fault::expiry_before_its_writes))) return {};
+  const WallTime agreed = agreement_->expired;
+  agreement_.reset();
+  return agreed;
+}
+
 // What is purged must be known before rows can be compared.
 void Node::hasten_lines(Peer& peer) const {
   if (!peer.told) return;
-  if (peer.told->floor != store_.floor() || peer.told->purged != store_.purged()) hasten_status(peer);
+  const Told& told = *peer.told;
+  if (told.floor != store_.floor() || told.purged != store_.purged() || told.expired != expired_ ||
+      told.passes != store_.passes())
+    hasten_status(peer);
 }
 
 // Whoever rejoins must still find here what superseded its rows.
@@ -150,12 +205,12 @@ bool lies_below(const Clock& clock, const Clock& others_clock, const Clock& othe
 }  // namespace
 
 bool Node::am_below(const Peer& peer) const {
-  return peer.floor && lies_below(store_.clock(), peer.stream.peer_clock(), *peer.floor);
+  return peer.floor && lies_below(store_.clock(), peer.stream.peer_clock(), peer.floor->clock);
 }
 
 bool Node::is_below(const Peer& peer) const {
   const Clock& theirs = peer.stream.peer_clock();
-  return lies_below(theirs, store_.clock(), store_.floor()) || !theirs.covers(guard_);
+  return lies_below(theirs, store_.clock(), store_.floor().clock) || !theirs.covers(guard_);
 }
 
 // From the moment when this node begins to drop what a peer has purged until it has that peer's clock, nobody
@@ -199,7 +254,9 @@ std::optional<ExchangeMode> Node::mode_with(const Peer& peer, bool only_compare)
 }
 
 // What the peer does not show of this was superseded.
-Clock Node::fence_of(const Peer& peer) const { return common_part(peer.stream.peer_clock(), *peer.floor); }
+Clock Node::fence_of(const Peer& peer) const {
+  return common_part(peer.stream.peer_clock(), peer.floor->clock);
+}
 
 ExchangeOptions Node::session_options(const Peer& peer) const {
   ExchangeOptions options;

@@ -32,8 +32,10 @@ std::optional<Clock> changes(const Clock& before, const Clock& now) {
 
 Node::Told Node::my_state(const Peer& peer, Now now) {
   return {store_.clock(),
+          expired_,
           store_.floor(),
           store_.purged(),
+          store_.passes(),
           root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
           store_.tree().complete(),
           store_.key_count(now.wall),
@@ -50,8 +52,8 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   if (peer.told == state) return;
   const auto& told = peer.told;
   const auto clock = told ? changes(told->clock, state.clock) : std::nullopt;
-  const auto floor = clock ? changes(told->floor, state.floor) : std::nullopt;
-  const auto purged = floor ? changes(told->purged, state.purged) : std::nullopt;
+  const auto floor = clock ? changes(told->floor.clock, state.floor.clock) : std::nullopt;
+  const auto purged = floor ? changes(told->purged.clock, state.purged.clock) : std::nullopt;
   const bool whole = !purged;
   const auto encoded = [whole](const Clock& all, const std::optional<Clock>& changed) {
     std::string bytes;
@@ -60,8 +62,8 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
     return bytes;
   };
   const std::string clock_bytes = encoded(state.clock, clock);
-  const std::string floor_bytes = encoded(state.floor, floor);
-  const std::string purged_bytes = encoded(state.purged, purged);
+  const std::string floor_bytes = encoded(state.floor.clock, floor);
+  const std::string purged_bytes = encoded(state.purged.clock, purged);
   Status status;
   status.root = state.root;
   status.tree_complete = state.tree_complete;
@@ -74,6 +76,10 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.turns = turns_begun(peer);
   status.fenced = state.fenced;
   status.time = now.wall;
+  status.expired = state.expired;
+  status.floor_expired = state.floor.expired;
+  status.purged_expired = state.purged.expired;
+  status.passes = state.passes;
   status.lags = state.lags;
   send(*peer.link, Channel::control, status, out);
   peer.told = std::move(state);
@@ -110,7 +116,7 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   }
   peer.fenced = status.fenced;
   note_time(peer, status.time, now, out);
-  peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock()};
+  peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock(), status.expired};
   push_again_ = true;
   check_my_actor(peer, now, out);
   hear_clock(peer, status);
@@ -155,12 +161,14 @@ bool Node::take_clock(Peer& peer, const Status& status) {
     peer.floor.emplace();
     peer.purged = {};
   }
-  const bool rises = !peer.floor->covers(floor);
-  peer.floor->join(Clock::common_bases(floor, floor));
-  peer.purged.join(Clock::common_bases(purged, purged));
+  const bool rises = !peer.floor->clock.covers(floor);
+  peer.floor->join({Clock::common_bases(floor, floor), status.floor_expired});
+  peer.purged = {std::move(peer.purged.clock), status.purged_expired};
+  peer.purged.clock.join(Clock::common_bases(purged, purged));
+  peer.passes = status.passes;
   if (rises && am_below(peer)) peer.fenced_me = false;
-  if (!peer.stream.peer_clock().within_limits() || !peer.floor->within_limits() ||
-      !peer.purged.within_limits())
+  if (!peer.stream.peer_clock().within_limits() || !peer.floor->clock.within_limits() ||
+      !peer.purged.clock.within_limits())
     return false;
   peer.lags = std::move(lags);
   return true;
@@ -174,7 +182,7 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
       (peer.shown->tree_complete && store_.tree().complete()) || planted(Fault::exchange_before_tree);
   const bool clocks_equal = theirs == store_.clock();
   // Between two that have not purged the same, roots that differ tell nothing: what was found before holds.
-  const bool purged_equally = peer.purged == store_.purged();
+  const bool purged_equally = peer.purged == store_.purged() && !peer.passes && !store_.passes();
   const bool undecided = clocks_equal && !purged_equally;
   peer.sight = {root, peer.shown->root, store_.clock(), theirs};
   peer.equal =
@@ -249,6 +257,7 @@ void Node::on_tick(Now now, Outbox& out) {
     if (!link.peer && now.steady - link.up_at > options_.hello_timeout) silent.push_back(id);
   }
   for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
+  let_expire(now);
   raise_floor();
   streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.
   measure_lag(now);
@@ -365,7 +374,7 @@ NodeStatus Node::status(Now now) {
   status.stale_reads = store_.stale_reads();
   status.conflicts_of_writes = store_.conflicts().of_writes();
   status.conflicts_of_deletes = store_.conflicts().of_deletes();
-  status.above_floor = store_.floor().lacks(store_.clock());
+  status.above_floor = store_.floor().clock.lacks(store_.clock());
   status.purged_rows = store_.purged_rows();
   status.out_of_order = out_of_order_;
   status.lag = lag_;

@@ -4,6 +4,7 @@
 #include <msgpack.hpp>
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 namespace knit {
 
@@ -26,7 +27,7 @@ enum class Kind : std::uint64_t {
   row_repair = 13
 };
 
-constexpr std::size_t fields_max = 16;
+constexpr std::size_t fields_max = 20;
 constexpr std::size_t text_bytes_max = 1024;
 constexpr std::size_t depth_max = 2;
 
@@ -55,6 +56,7 @@ std::string packed_root(Uint128 root) {
 }
 
 void begin(Packer& out, Kind kind, std::uint32_t fields) {
+  check(fields < fields_max, "peers take as many fields");
   out.pack_array(fields + 1);
   out.pack(static_cast<std::uint64_t>(kind));
 }
@@ -68,13 +70,14 @@ void pack(Packer& out, const Hello& m) {
 }
 
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 12);
+  begin(out, Kind::status, 16);
   pack_binary(out, packed_root(m.root));
   out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
   pack_binary(out, m.clock);
   pack_binary(out, m.floor);
   pack_binary(out, m.purged);
   out.pack(m.batches).pack(m.turns).pack(m.fenced).pack(m.time.millis);
+  out.pack(m.expired.millis).pack(m.floor_expired.millis).pack(m.purged_expired.millis).pack(m.passes);
   pack_binary(out, m.lags);
 }
 
@@ -246,6 +249,10 @@ Message read_status(Fields& in) {
   m.turns = in.number();
   m.fenced = in.boolean();
   m.time = {in.number()};
+  m.expired = {in.number()};
+  m.floor_expired = {in.number()};
+  m.purged_expired = {in.number()};
+  m.passes = in.boolean();
   m.lags = in.binary();
   return m;
 }

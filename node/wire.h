@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 6;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 7;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 512 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
@@ -70,6 +70,10 @@ struct Status {
   std::uint64_t turns{};    // messages of exchanges, the sender has sent on this link.
   bool fenced{};            // The sender holds nothing that the receiver purged.
   WallTime time;            // By the sender's clock.
+  WallTime expired;         // What expires by then has expired, says the sender;
+  WallTime floor_expired;   // as it knows, so say all,
+  WallTime purged_expired;  // and all know of each other.
+  bool passes{};            // Rows at or below the purged line may still be here.
   std::string_view lags{};  // How far peers are behind the sender's writes: (node 8 | milliseconds varint)...
 };
 

@@ -310,7 +310,7 @@ Result<bool> Store::merge_row_from_below(std::string_view row_key, std::string_v
 
 // `common_floor`: what both this node and the sender of the row have.
 Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot,
-                          const Clock& common_floor, WallTime now) {
+                          const Line& common_floor, WallTime now) {
   if (auto space = check_space(has_reserve()); !space) return tl::unexpected(space.error());
   auto theirs = check_row(row_key, body, hash_keys());
   if (!theirs) return tl::unexpected(theirs.error());
@@ -333,7 +333,7 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   const bool existed = !row.empty();
   const bool gave_up = row.settle_spent(theirs->body.row, common_floor);
   bool changed = row.merge_at(identity_.actor, theirs->body.row) || gave_up;
-  if (!common_floor.empty() && !purge_held_ && row.is_spent() && !row.above(purged_)) {
+  if (!common_floor.empty() && !purge_held_ && row.may_vanish(purged_)) {
     row = {};
     changed = existed;
   }

@@ -156,18 +156,23 @@ class Store final : public Replica {
   // Forgets the oldest part of a log beyond its bounds. To be called about once a second.
   void trim_log(WallTime now);
 
-  // Purge; see store_purge.cpp. All members have all dots of `floor`: a fact that never changes. Only bases
-  // count.
-  Result<void> raise_floor(const Clock& floor);
-  const Clock& floor() const override { return floor_; }
-  // All members know of each other that they have `common_floor`: work() purges up to there.
-  void purge_to(const Clock& common_floor);
+  // Purge; see store_purge.cpp. All members have come to `floor`: a fact that never changes.
+  Result<void> raise_floor(const Line& floor);
+  const Line& floor() const { return floor_; }
+  // All members know of each other that they have come to `common_floor`: work() purges up to there.
+  void purge_to(const Line& common_floor);
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
   // for it.
   void hold_purge(bool held) { purge_held_ = held; }
   // Lately. False may mean that it is not remembered.
   bool was_purged(std::string_view row_key) const { return purged_lately_.contains(row_key); }
-  const Clock& purged() const override { return purged_; }
+  const Line& purged() const override { return purged_; }
+  // Some rows that lie at or below purged() may still be here.
+  bool passes() const { return pass_ != PurgePass::none || !found_spent_.empty(); }
+  // Rows whose keys have expired. None is known before the tree is complete.
+  std::uint64_t expired_rows(WallTime now) { return census_.stored() - census_.existing(now); }
+  // So many of them the last pass had to leave: something in them had not expired.
+  std::uint64_t unspent_rows() const { return unspent_; }
   std::uint64_t purged_rows() const override { return purged_rows_; }  // Since the start.
   void found_spent(std::string_view row_key) const override;
   Result<void> keep_what_is_in(std::string_view row_key, const RowVersion& theirs,
@@ -284,7 +289,7 @@ class Store final : public Replica {
   void write_journal(JournalRecord record);
   void put_log(Dot dot, std::string_view row_key);
   Result<bool> merge(std::string_view row_key, std::string_view body, std::optional<Dot> dot,
-                     const Clock& common_floor, WallTime now);
+                     const Line& common_floor, WallTime now);
   void append_unchanged(std::string_view row_key);
   Result<void> load_log();
   void put_sealed(std::string_view name, std::string_view value);
@@ -296,17 +301,17 @@ class Store final : public Replica {
   void put_floor();
   Result<void> load_floor();
   void recall_purged();
-  Result<void> replay_purge(const Clock& before);
+  Result<void> replay_purge(const Line& before);
   std::optional<ActorId> next_to_purge() const;
   Result<void> purge_step(std::size_t rows);
   Result<void> purge_logged(ActorId actor, std::uint64_t to, std::size_t rows);
-  Result<void> purge_row(const std::string& row_key);
+  Result<bool> purge_row(const std::string& row_key);
   Result<void> pass_step(std::size_t rows);
   bool has_to_purge() const;
   bool has_spent_rows() const;
   void ask_pass() const;
-  void note_unripe(Dot waits_for, std::string_view row_key) const;
   void note_spent(std::string_view row_key, std::string_view body) const;
+  void note_unripe(Dot waits_for, std::string_view row_key) const;
 
   Result<void> build_step(std::size_t rows);
   Result<void> sweep_step(std::size_t rows);
@@ -334,9 +339,9 @@ class Store final : public Replica {
   mutable LogExtent log_;
   // Actors of whom a dot in the rows was not gained for want of room, since their dots were covered last.
   std::set<ActorId> ungained_;
-  Clock floor_;
-  Clock purged_;
-  Clock purge_target_;
+  Line floor_;
+  Line purged_;
+  Line purge_target_;
   std::uint64_t purged_rows_ = 0;
   std::set<std::string, std::less<>> purged_lately_;
   // Spent rows that were looked at, and the dot that each waits for; or some were forgotten.
@@ -346,6 +351,7 @@ class Store final : public Replica {
   enum class PurgePass : std::uint8_t { none, due, on };    // Over all rows.
   mutable PurgePass pass_ = PurgePass::none;
   mutable bool pass_again_ = false;
+  std::uint64_t unspent_ = 0;
   bool purge_held_ = false;
   std::string pass_from_;
   Clock clear_;

@@ -245,14 +245,18 @@ Result<void> Store::load_log() {
   return log_.decode(in) ? Result<void>{} : is_damaged(log_name);
 }
 
-// Data that was written before there was a floor has none.
+// Data that was written before there was a floor has none, or none for what expires.
 Result<void> Store::load_floor() {
   const auto floor = get_meta(floor_name);
   if (!floor) return tl::unexpected(floor.error());
   if (!*floor) return {};
   ByteReader in(**floor);
-  floor_ = Clock::decode(in);
-  purged_ = Clock::decode(in);
+  floor_ = {Clock::decode(in), {}};
+  purged_ = {Clock::decode(in), {}};
+  if (in.left() > 0) {
+    floor_.expired = {in.varint()};
+    purged_.expired = {in.varint()};
+  }
   return in.done() ? Result<void>{} : is_damaged(floor_name);
 }
 
@@ -305,7 +309,7 @@ Result<void> Store::replay_record(const JournalRecord& record) {
     return load_clear();
   }
   if (record.meta_name == floor_name) {
-    const Clock before = purged_;
+    const Line before = purged_;
     if (auto loaded = load_floor(); !loaded) return loaded;
     return replay_purge(before);
   }
@@ -358,11 +362,11 @@ Result<void> Store::replay_row(const JournalRecord& record) {
 }
 
 // What was purged then goes again: the log names it still.
-Result<void> Store::replay_purge(const Clock& before) {
+Result<void> Store::replay_purge(const Line& before) {
   constexpr std::size_t rows_at_once = 4096;
-  const Clock purged = std::exchange(purged_, before);
-  for (const auto& [actor, entry] : purged.entries()) {
-    while (purged_.base(actor) < entry.base) {
+  const Line purged = std::exchange(purged_, {before.clock, purged_.expired});
+  for (const auto& [actor, entry] : purged.clock.entries()) {
+    while (purged_.clock.base(actor) < entry.base) {
       if (auto again = purge_logged(actor, entry.base, rows_at_once); !again) return again;
     }
   }
@@ -379,8 +383,10 @@ void Store::put_clear() { put_journaled_meta(clear_name, encode_clear()); }
 void Store::put_floor() {
   std::string bytes;
   ByteWriter out(bytes);
-  floor_.encode(out);
-  purged_.encode(out);
+  floor_.clock.encode(out);
+  purged_.clock.encode(out);
+  out.varint(floor_.expired.millis);
+  out.varint(purged_.expired.millis);
   put_journaled_meta(floor_name, bytes);
 }
 

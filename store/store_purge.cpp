@@ -1,12 +1,13 @@
 // What all nodes have, and what may vanish because of it.
 //
-// Two lines, each a clock without gaps, that never fall (but see recall_purged()):
+// Two lines (crdt/line.h) that never fall (but see recall_purged()):
 //  - the floor: what all members have. Nobody may merge rows from a node that does not have it.
 //  - purged: what all members know to be below their floors. Spent rows at or below it vanish here. So a
-//    write over a vanished row meets the old tombstone only where the floor tells that it is spent (see
-//    RegisterRow::settle_spent()).
+//    write over a vanished row meets the old tombstone, or the expired value, only where the floor tells that
+//    it is spent (see RegisterRow::settle_spent()).
 // The log names the rows to look at. Where it is not complete, or memory of a row that had to wait was lost,
-// all rows are looked at once. What is missed all the same is found by an exchange.
+// or values have expired, all rows are looked at once: a pass. What is missed all the same is found by an
+// exchange.
 #include <algorithm>
 #include <utility>
 
@@ -23,7 +24,7 @@ constexpr std::size_t spent_rows_max = 1 << 16;  // Remembered, of each kind.
 
 }  // namespace
 
-Result<void> Store::raise_floor(const Clock& floor) {
+Result<void> Store::raise_floor(const Line& floor) {
   if (floor_.covers(floor)) return {};
   floor_.join(floor);
   put_floor();
@@ -32,30 +33,32 @@ Result<void> Store::raise_floor(const Clock& floor) {
 }
 
 // What this node lacks it cannot have purged, whatever its floor was before damage took it.
-void Store::purge_to(const Clock& common_floor) {
-  purge_target_.join(planted(Fault::purged_what_was_lost) ? common_floor
-                                                          : Clock::common_bases(common_floor, clock_));
+void Store::purge_to(const Line& common_floor) {
+  const bool has_all = clock_.covers(common_floor.clock) || planted(Fault::purged_what_was_lost);
+  const Line part{Clock::common_bases(common_floor.clock, clock_), {}};
+  purge_target_.join(has_all ? common_floor : part);
 }
 
 // After a start: damage to the journal may have taken deletes that were purged already, and left what they
 // had deleted. Peers that hold them still are to send them.
 void Store::recall_purged() {
-  if (clock_.covers(purged_) || planted(Fault::purged_what_was_lost)) return;
-  purged_ = Clock::common_bases(purged_, clock_);
+  if (clock_.covers(purged_.clock) || planted(Fault::purged_what_was_lost)) return;
+  purged_ = {Clock::common_bases(purged_.clock, clock_), {}};
   put_floor();
   append({}, {}, std::nullopt);
 }
 
 // The first actor of whom there is something to purge.
 std::optional<ActorId> Store::next_to_purge() const {
-  for (const auto& [actor, entry] : purge_target_.entries()) {
-    if (purged_.base(actor) < entry.base) return actor;
+  for (const auto& [actor, entry] : purge_target_.clock.entries()) {
+    if (purged_.clock.base(actor) < entry.base) return actor;
   }
   return std::nullopt;
 }
 
 bool Store::has_to_purge() const {
-  return !purge_held_ && (next_to_purge() || !found_spent_.empty() || pass_ != PurgePass::none);
+  const bool rises = next_to_purge() || purged_.expired < purge_target_.expired;
+  return !purge_held_ && (rises || passes());
 }
 
 // Where nothing was deleted there is nothing to look for: writers do not pay for it.
@@ -64,27 +67,40 @@ bool Store::has_spent_rows() const { return tree_->total().count != census_.stor
 Result<void> Store::purge_step(std::size_t rows) {
   if (const auto actor = next_to_purge()) {
     if (!has_spent_rows()) {
-      purged_.join(purge_target_);
-    } else if (auto purged = purge_logged(*actor, purge_target_.base(*actor), rows); !purged) {
+      purged_.clock.join(purge_target_.clock);
+    } else if (auto purged = purge_logged(*actor, purge_target_.clock.base(*actor), rows); !purged) {
       return purged;
     }
     put_floor();
     append({}, {}, std::nullopt);
     return {};
   }
+  if (purged_.expired < purge_target_.expired) {
+    purged_.expired = purge_target_.expired;
+    ask_pass();
+    put_floor();
+    append({}, {}, std::nullopt);
+    return {};
+  }
   for (; rows > 0 && !found_spent_.empty(); --rows) {
     const auto found = found_spent_.extract(found_spent_.begin());
-    if (auto purged = purge_row(found.value()); !purged) return purged;
+    if (auto purged = purge_row(found.value()); !purged) return tl::unexpected(purged.error());
   }
   return pass_ == PurgePass::none || rows == 0 ? Result<void>{} : pass_step(rows);
 }
 
-// A part of a pass over all rows: finds what is spent.
+// A part of a pass over all rows.
 Result<void> Store::pass_step(std::size_t rows) {
+  struct Found {
+    std::string row_key;
+    bool expired = false;
+  };
+  std::vector<Found> found;
   if (pass_ == PurgePass::due) {
     pass_ = PurgePass::on;
     pass_from_.clear();
     unripe_.clear();
+    unspent_ = 0;
   }
   std::size_t looked_at = 0;
   std::string next;
@@ -95,31 +111,40 @@ Result<void> Store::pass_step(std::size_t rows) {
           return false;
         }
         const auto record = decode_record(row_key, bytes);
-        if (record && record->shown_until == shows_nothing) note_spent(row_key, record->body);
+        if (record && record->shown_until <= purged_.expired.millis)
+          found.push_back({std::string(row_key), record->shown_until != shows_nothing});
         return true;
       });
+  if (!scanned) return scanned;
+  for (const Found& row : found) {
+    const auto went = purge_row(row.row_key);
+    if (!went) return tl::unexpected(went.error());
+    if (row.expired && !*went) ++unspent_;
+  }
   pass_from_ = next;
-  if (scanned && next.empty()) pass_ = std::exchange(pass_again_, false) ? PurgePass::due : PurgePass::none;
-  return scanned;
+  if (!next.empty()) return {};
+  pass_ = std::exchange(pass_again_, false) ? PurgePass::due : PurgePass::none;
+  return {};
 }
 
 // Purges what the log names of this actor, up to `to`, at most so many rows.
 Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t rows) {
   std::vector<std::string> named;
-  auto visited = visit_log(actor, purged_.base(actor), [&](std::uint64_t sequence, std::string_view row_key) {
-    if (sequence > to) return false;
-    if (named.size() == rows) {
-      to = sequence - 1;
-      return false;
-    }
-    named.emplace_back(row_key);
-    return true;
-  });
+  auto visited =
+      visit_log(actor, purged_.clock.base(actor), [&](std::uint64_t sequence, std::string_view row_key) {
+        if (sequence > to) return false;
+        if (named.size() == rows) {
+          to = sequence - 1;
+          return false;
+        }
+        named.emplace_back(row_key);
+        return true;
+      });
   if (!visited) return visited;
-  const bool all_named = log_.complete_from(actor) <= purged_.base(actor) && !unripe_forgotten_;
+  const bool all_named = log_.complete_from(actor) <= purged_.clock.base(actor) && !unripe_forgotten_;
   if (!all_named) ask_pass();
   unripe_forgotten_ = false;
-  purged_.add(actor, {1, to});
+  purged_.clock.add(actor, {1, to});
   const auto ripe = unripe_.upper_bound({actor, to});
   for (auto waiting = unripe_.lower_bound({actor, 0}); waiting != ripe; waiting = unripe_.erase(waiting)) {
     if (named.size() < 2 * rows) {
@@ -129,31 +154,33 @@ Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t ro
     }
   }
   for (const std::string& row_key : named) {
-    if (auto purged = purge_row(row_key); !purged) return purged;
+    if (auto purged = purge_row(row_key); !purged) return tl::unexpected(purged.error());
   }
   return {};
 }
 
-Result<void> Store::purge_row(const std::string& row_key) {
+// Answers false for a row that is not spent. (One that is damaged is healed by a peer.)
+Result<bool> Store::purge_row(const std::string& row_key) {
   const auto stored = pending_.get(Table::rows, row_key);
   if (!stored) return tl::unexpected(stored.error());
-  if (!stored->value) return {};
+  if (!stored->value) return true;
   const auto record = decode_record(row_key, *stored->value);
-  if (!record || record->shown_until != shows_nothing) return {};  // What is damaged is healed by a peer.
+  if (!record || record->shown_until > purged_.expired.millis) return false;
   const auto body = decode_body(record->body);
-  if (!body || !body->row.is_spent()) return {};
-  const auto above = body->row.above(purged_);
+  if (!body || !body->row.is_spent(purged_.expired)) return false;
+  const auto above = body->row.above(purged_.clock);
   if (above && !planted(Fault::purged_above_floor)) {
     note_unripe(*above, row_key);
-    return {};
+    return true;
   }
   tree_->apply(position_of(row_key), record->digest, std::nullopt);
+  census_.remove(record->shown_until);
   pending_.erase(Table::rows, row_key);
   if (purged_lately_.size() >= spent_rows_max) purged_lately_.clear();
   purged_lately_.insert(row_key);
   ++purged_rows_;
   dirty_ = true;
-  return {};
+  return true;
 }
 
 void Store::note_unripe(Dot waits_for, std::string_view row_key) const {
@@ -166,8 +193,8 @@ void Store::note_unripe(Dot waits_for, std::string_view row_key) const {
 
 void Store::note_spent(std::string_view row_key, std::string_view bytes) const {
   const auto body = decode_body(bytes);
-  if (!body || !body->row.is_spent()) return;
-  if (const auto above = body->row.above(purged_)) {
+  if (!body || !body->row.is_spent(purged_.expired)) return;
+  if (const auto above = body->row.above(purged_.clock)) {
     note_unripe(*above, row_key);
   } else {
     found_spent(row_key);

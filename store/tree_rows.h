@@ -20,7 +20,8 @@ class Store::TreeRows final : public RowSource {
                           FunctionRef<bool(const RowView&)> visit) const override {
     return store_.visit_rows(range, from_row_key, [&](const RowView& row) {
       if (counting) seen.emplace_back(row.position, row.shown_until);
-      if (counting && row.shown_until == shows_nothing) store_.note_spent(row.row_key, row.body);
+      if (counting && row.shown_until <= store_.purged().expired.millis)
+        store_.note_spent(row.row_key, row.body);
       return visit(row);
     });
   }

@@ -344,7 +344,8 @@ void replication_metrics(const NodeStatus& node, MetricList& out) {
   out.gauge("knit_above_floor_writes",
             "Writes that not every member is known to have: deletes among them keep their rows.",
             number(node.above_floor));
-  out.counter("knit_purged_rows_total", "Deleted rows that were purged.", number(node.purged_rows));
+  out.counter("knit_purged_rows_total", "Rows that were purged: deleted, or expired.",
+              number(node.purged_rows));
   out.counter(
       "knit_out_of_order_total",
       "Parts of streams that were shown before what their author had seen, although causal order is on.",

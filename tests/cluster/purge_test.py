@@ -3,7 +3,7 @@
 import shutil
 import unittest
 
-from harness import Cluster, wait_until
+from harness import SLOWNESS, Cluster, wait_until
 from knit_replies import status_of
 
 KEYS = [f"key{number}" for number in range(400)]
@@ -44,6 +44,26 @@ class PurgeTest(unittest.TestCase):
             self.assertEqual(state["purged_rows"], len(KEYS) - 1)
             self.assertEqual(state["above_floor"], 0)
             self.assertEqual(node.client().get(KEYS[0]), b"value")
+
+    def test_expired_keys_and_counters_vanish_from_all_nodes(self):
+        with self.client.pipeline(transaction=False) as pipeline:
+            for number, key in enumerate(KEYS):
+                if number % 2:
+                    pipeline.set(key, "value", px=1500 * SLOWNESS)
+                else:
+                    pipeline.incr(key)
+                    pipeline.pexpire(key, 1500 * SLOWNESS)
+                    pipeline.incr(key)
+            pipeline.set("kept", "value")
+            pipeline.execute()
+        self.cluster.await_sync()
+        self.assertEqual(self.beta.client().get(KEYS[0]), b"2")
+        self.await_rows(1)
+        self.cluster.await_sync()
+        self.gamma.client().incr(KEYS[0])
+        self.cluster.await_sync()
+        self.assertEqual(self.client.get(KEYS[0]), b"1")
+        self.assertEqual(self.client.ttl(KEYS[0]), -1)
 
     def test_what_is_written_over_purged_rows_is_the_same_everywhere(self):
         self.write()

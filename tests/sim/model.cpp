@@ -53,6 +53,7 @@ void Model::forget_unsynced(std::size_t host, JournalPosition durable) {
   };
   std::erase_if(writes_, lost);
   std::erase_if(additions_, lost);
+  std::erase_if(raises_, [&](const Raise& raise) { return raise.host == host && raise.position > durable; });
 }
 
 void Model::keep_all_of(std::size_t host) {
@@ -61,6 +62,7 @@ void Model::keep_all_of(std::size_t host) {
   };
   std::for_each(writes_.begin(), writes_.end(), keep);
   std::for_each(additions_.begin(), additions_.end(), keep);
+  std::for_each(raises_.begin(), raises_.end(), keep);
 }
 
 void Model::doubt(std::size_t host, JournalPosition position) {
@@ -69,10 +71,12 @@ void Model::doubt(std::size_t host, JournalPosition position) {
   };
   std::for_each(writes_.begin(), writes_.end(), doubt_one);
   std::for_each(additions_.begin(), additions_.end(), doubt_one);
+  std::for_each(raises_.begin(), raises_.end(), doubt_one);
 }
 
 void Model::scar(std::size_t host, const std::string& key) {
   for (Write& w : writes_) w.scarred = w.scarred || (w.host == host && w.key == key);
+  for (Raise& r : raises_) r.doubtful = r.doubtful || (r.host == host && r.key == key);
 }
 
 std::vector<Dot> Model::written(const std::string& key, const Clock& clock) const {
@@ -89,9 +93,18 @@ bool Model::cleared(Dot dot, const Store& store) const {
   });
 }
 
+Expiry Model::expiry_of(const Write& write) const {
+  Expiry expiry = write.expiry;
+  for (const Raise& raise : raises_) {
+    if (raise.dot == write.dot && !is_doubtful(raise)) expiry = std::max(expiry, raise.expiry);
+  }
+  return expiry;
+}
+
 // It may be gone without a trace, with all that it superseded.
 bool Model::is_purged(const Write& write) const {
-  return (write.deletes || !write.shows) && floor_.covers(write.dot);
+  if (!floor_.clock.covers(write.dot)) return false;
+  return write.deletes || !write.shows || expiry_of(write).passed(floor_.expired);
 }
 
 // All hosts had this delete once; then those that had not purged it lost it, and what it deleted is shown

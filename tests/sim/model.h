@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "crdt/dot.h"
+#include "crdt/line.h"
 #include "crdt/stamp.h"
 #include "crdt/version_vector.h"
 #include "store/store.h"
@@ -24,11 +25,22 @@ struct Write {
   std::string key;
   std::vector<Dot> superseded;
   bool shows = true;  // As a sibling; an increment does not, but its dot is in the row too.
+  Expiry expiry;      // As it was written.
   Clock cleared;      // Of a FLUSHALL: what it covers. `key` is empty then.
   bool is_clear = false;
   bool deletes = false;
   bool doubtful = false;  // Its record rotted: peers may have it, or nobody.
   bool scarred = false;  // Its host's row was damaged: whatever that host does to the key next supersedes it.
+};
+
+// The expiry of a sibling was put off.
+struct Raise {
+  std::size_t host{};
+  JournalPosition position;
+  std::string key;
+  Dot dot;  // Of the sibling.
+  Expiry expiry;
+  bool doubtful = false;
 };
 
 // An increment of a key that is never written otherwise.
@@ -45,6 +57,7 @@ class Model {
  public:
   void add(Addition addition);
   void add(Write write);
+  void add(Raise raise) { raises_.push_back(std::move(raise)); }
   // A client has seen what these dots wrote, on the host that issued them or on another.
   void tell(const std::vector<Dot>& dots) { told_.insert(dots.begin(), dots.end()); }
   // Host lost what it had not made durable: dots above may name other writes from now on.
@@ -57,8 +70,8 @@ class Model {
   // The host's row of this key was damaged.
   void scar(std::size_t host, const std::string& key);
 
-  // All have this: a delete in it may be gone without a trace.
-  void note_floor(const Clock& floor) { floor_.join(floor); }
+  // All have come to this: a delete in it, or a value that had expired, may be gone without a trace.
+  void note_floor(const Line& floor) { floor_.join(floor); }
 
   // What was written to a key, of what the clock covers without a gap.
   std::vector<Dot> written(const std::string& key, const Clock& clock) const;
@@ -87,6 +100,7 @@ class Model {
   bool is_doubtful(const auto& change) const { return change.doubtful || change.host == missed_; }
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
+  Expiry expiry_of(const Write& write) const;
   bool is_purged(const Write& write) const;
   static bool is_undone(const Write& write, const RegisterRow& row);
   bool cleared(Dot dot, const Store& store) const;
@@ -96,9 +110,10 @@ class Model {
 
   std::vector<Write> writes_;  // In the order in which they were made.
   std::vector<Addition> additions_;
+  std::vector<Raise> raises_;
   std::set<Dot> dots_;  // Of them all.
   std::set<Dot> told_;
-  Clock floor_;
+  Line floor_;
   std::optional<std::size_t> missed_;
   std::optional<std::string> contradiction_;
 };

@@ -230,7 +230,8 @@ void World::settle(std::size_t index, Outbox& out) {
   }
   release(index);
   plan_work(index);
-  if (host.up()) model_.note_floor(host.store->floor());
+  if (host.up())
+    model_.note_floor({host.store->floor().clock, std::min(host.store->floor().expired, earliest())});
 }
 
 void World::sync_done(std::size_t index, JournalPosition position) {

@@ -133,6 +133,7 @@ class World {
   void record(std::size_t index, const std::string& key, const RegisterRow& before,
               std::vector<Dot> superseded);
   void record_sibling(Write write, const RegisterRow& before, const Sibling& written);
+  bool note_raise(const Write& write, const RegisterRow& before, const RegisterRow& after);
   void check_stamp(const Host& host, Stamp issued, Stamp superseded);
   void answer(Host& host, std::vector<Dot> dots);
   const std::string& any_key();
@@ -155,6 +156,7 @@ class World {
   std::optional<std::string> go_back();
   std::optional<std::string> lose_rows();
   std::uint64_t rows_exchanged();
+  WallTime earliest() const;  // Of all hosts' clocks.
   bool converged();
   std::optional<std::string> converge(const char* when);
   std::optional<std::string> disagreement();

@@ -132,6 +132,7 @@ void World::record(std::size_t index, const std::string& key, const RegisterRow&
   write.position = host.store->applied();
   write.key = key;
   write.superseded = std::move(superseded);
+  if (note_raise(write, before, after->row)) return;
   if (after->row.siblings() == before.siblings()) {
     const ActorId actor = host.store->identity().actor;
     if (after->row.counter() == before.counter()) return;
@@ -144,15 +145,26 @@ void World::record(std::size_t index, const std::string& key, const RegisterRow&
   }
 }
 
+// Answers whether an expiry was put off: of a sibling, which keeps its dot.
+bool World::note_raise(const Write& write, const RegisterRow& before, const RegisterRow& after) {
+  for (const Sibling& old : before.siblings()) {
+    const auto same = std::find_if(after.siblings().begin(), after.siblings().end(), [&](const Sibling& s) {
+      return s.dot == old.dot && s.expiry != old.expiry;
+    });
+    if (same == after.siblings().end()) continue;
+    model_.add(Raise{write.host, write.position, write.key, same->dot, same->expiry});
+    return true;
+  }
+  return false;
+}
+
 void World::record_sibling(Write write, const RegisterRow& before, const Sibling& written) {
   Host& host = *hosts_[write.host];
   write.dot = written.dot;
   write.stamp = written.stamp;
   write.deletes = written.content == Content::tombstone;
-  for (const Sibling& old : before.siblings()) {
-    if (old.dot == write.dot) return;  // Its expiry was raised.
-    write.superseded.push_back(old.dot);
-  }
+  write.expiry = written.expiry;
+  for (const Sibling& old : before.siblings()) write.superseded.push_back(old.dot);
   check_stamp(host, write.stamp, before.greatest_stamp());
   answer(host, {write.dot});
   model_.add(std::move(write));

@@ -435,9 +435,9 @@ Clock up_to(ActorId actor, std::uint64_t sequence) {
 
 TEST_CASE("a deleted row may vanish once all that it tells lies at or below the floor") {
   RegisterRow row = row_of(value({a, 1}, 1, "v"));
-  CHECK_FALSE(row.is_spent());
+  CHECK_FALSE(row.is_spent({}));
   row.write(tombstone({b, 1}, 2));
-  CHECK(row.is_spent());
+  CHECK(row.is_spent({}));
   CHECK(row.above(up_to(a, 1)) == Dot{b, 1});
   CHECK(row.above(up_to(b, 1)) == Dot{a, 1});  // In the context.
   Clock floor = up_to(a, 1);
@@ -445,19 +445,49 @@ TEST_CASE("a deleted row may vanish once all that it tells lies at or below the 
   CHECK(row.above(floor) == std::nullopt);
 }
 
+TEST_CASE("a row is spent when all that it showed has expired, or was reset") {
+  Sibling expires = value({a, 1}, 1, "v");
+  expires.expiry = {1000};
+  RegisterRow row = row_of(expires);
+  CHECK_FALSE(row.is_spent({999}));
+  CHECK(row.is_spent({1000}));
+  CHECK(row.increment({{b, 1}, {{}}, *Decimal::parse("3")}, {500}) == RegisterRow::Incremented::done);
+  CHECK_FALSE(row.is_spent({999}));  // The increment expires with the key.
+  CHECK(row.is_spent({1000}));
+  CHECK(row.above(up_to(a, 1)) == Dot{b, 1});
+  RegisterRow counter;
+  CHECK(counter.increment({{b, 1}, {{}}, *Decimal::parse("3")}, {500}) == RegisterRow::Incremented::done);
+  CHECK_FALSE(counter.is_spent({~std::uint64_t{0} - 1}));
+  counter.write(tombstone({a, 1}, 2));
+  CHECK(counter.is_spent({}));
+}
+
 TEST_CASE("a tombstone below the floor gives way to a write that was made where it was purged") {
   const RegisterRow written = row_of(value({b, 2}, 1, "later"));  // An older stamp, and no context.
   for (const bool below : {false, true}) {
     RegisterRow deleted = row_of(tombstone({a, 1}, 9));
     RegisterRow other = written;
-    CHECK(deleted.settle_spent(other, below ? up_to(a, 1) : Clock{}) == below);
+    CHECK(deleted.settle_spent(other, Line{below ? up_to(a, 1) : Clock{}, {}}) == below);
     deleted.merge(other);
     CHECK((deleted.winner()->content == Content::value) == below);
     CHECK(deleted.context().covers(Dot{a, 1}) == below);
   }
   RegisterRow alive = row_of(value({a, 1}, 9, "v"));  // A value never does.
   RegisterRow other = written;
-  CHECK_FALSE(alive.settle_spent(other, up_to(a, 1)));
+  CHECK_FALSE(alive.settle_spent(other, Line{up_to(a, 1), {}}));
+}
+
+TEST_CASE("an expired value below the line gives way to increments that were made where it was purged") {
+  Sibling expires = value({a, 1}, 9, "40");
+  expires.expiry = {1000};
+  for (const std::uint64_t expired : {999u, 1000u}) {
+    RegisterRow old = row_of(expires);
+    RegisterRow counted;
+    CHECK(counted.increment({{b, 2}, {{}}, *Decimal::parse("2")}, {2000}) == RegisterRow::Incremented::done);
+    CHECK(old.settle_spent(counted, Line{up_to(a, 1), {expired}}) == (expired == 1000));
+    old.merge(counted);
+    CHECK(old.shown({2000})->text() == "2");
+  }
 }
 
 TEST_CASE("who rejoins drops what the fence covers and the peer does not know") {

@@ -306,9 +306,9 @@ TEST_CASE("a row that was purged is covered, with a raised expiry that only the 
   REQUIRE(remover.keyspace->remove("a", test::now));
   REQUIRE(writer.keyspace->set_expiry("a", Expiry{test::now.millis + 2000}, test::now));
   writer.take_rows_of(remover);
-  Clock floor;
-  floor.add({100}, {1, 1});
-  floor.add({300}, {1, 1});
+  Line floor;
+  floor.clock.add({100}, {1, 1});
+  floor.clock.add({300}, {1, 1});
   REQUIRE(writer.store->raise_floor(floor));
   writer.store->purge_to(floor);
   writer.work();

@@ -14,6 +14,8 @@ Status some_status() {
   status.keys = 70000;
   status.clock_whole = true;
   status.clock = "clock";
+  status.purged_expired = {1'700'000'000'000};
+  status.passes = true;
   status.lags = "lags";
   return status;
 }
@@ -39,6 +41,8 @@ TEST_CASE("messages come back from their bytes") {
   CHECK((std::get<Status>(*status).root == some_status().root));
   CHECK(std::get<Status>(*status).keys == 70000);
   CHECK(std::get<Status>(*status).clock == "clock");
+  CHECK(std::get<Status>(*status).purged_expired == some_status().purged_expired);
+  CHECK(std::get<Status>(*status).passes);
   const std::string bulk(100'000, 'b');
   const std::string bytes = encode(ExchangeTurn{9, bulk});
   const auto turn = decode_message(bytes);

@@ -1,0 +1,163 @@
+// What vanishes from two nodes because both have come to a line: store/store_purge.cpp, node/node_floor.cpp.
+#include <catch2/catch.hpp>
+
+#include "unit/node_pair.h"
+
+using namespace knit;
+using namespace std::chrono_literals;
+using test::Pair;
+using test::Side;
+
+namespace {
+
+struct Purging : Pair {
+  Purging() {
+    link({1}, a, b);
+    run(8);
+  }
+  std::size_t rows() const {
+    std::size_t rows = 0;
+    for (const Side* side : {&a, &b}) rows += side->host.store->tree().total().count;
+    return rows;
+  }
+  WallTime wall(const Side& side) const { return now_of(side).wall; }
+  void set(Side& side, std::string_view key, Millis lives) {
+    side.host.set(key, "v", Expiry{wall(side).millis + static_cast<std::uint64_t>(lives.count())});
+  }
+  std::string get(Side& side, std::string_view key) { return side.host.get(key, wall(side)); }
+};
+
+}  // namespace
+
+TEST_CASE("values that have expired vanish from all nodes, and others do not") {
+  Purging pair;
+  for (int i = 0; i < 20; ++i) pair.set(pair.a, "short" + std::to_string(i), 1s);
+  pair.set(pair.b, "long", 1h);
+  pair.a.host.set("ever", "v");
+  pair.run(3);
+  CHECK(pair.rows() == 2 * 22);
+  pair.run(30);
+  CHECK(pair.rows() == 2 * 2);
+  CHECK(pair.equal());
+  CHECK(pair.get(pair.a, "long") == "v");
+  CHECK(pair.a.host.store->purged_rows() == 20);
+  CHECK(pair.a.host.store->key_count(pair.wall(pair.a)) == 2);
+  CHECK(pair.a.host.proven());
+}
+
+TEST_CASE("few that have expired are purged too, a while later") {
+  Purging pair;
+  for (int i = 0; i < 100; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+  for (int round = 0; round < 3; ++round) {
+    pair.set(pair.b, "short", 1s);
+    pair.run(100);  // 20 seconds.
+    CHECK(pair.rows() == 2 * 100);
+  }
+}
+
+TEST_CASE("nothing is told while nothing expires") {
+  Purging pair;
+  pair.set(pair.a, "short", 1s);
+  pair.set(pair.b, "long", 1h);
+  pair.run(100);
+  REQUIRE(pair.rows() == 2);
+  for (int i = 0; i < 100; ++i) {
+    pair.tick(200ms);
+    CHECK(pair.a.sent.empty());
+    CHECK(pair.b.sent.empty());
+  }
+}
+
+TEST_CASE("what has not expired by every clock stays") {
+  Purging pair;
+  pair.b.ahead = -60s;
+  pair.set(pair.a, "key", 1s);
+  pair.run(200);  // 40 seconds.
+  CHECK(pair.rows() == 2);
+  CHECK(pair.get(pair.b, "key") == "v");
+  pair.run(200);
+  CHECK(pair.rows() == 0);
+}
+
+TEST_CASE("a clock that is far ahead neither purges nor keeps the others from it") {
+  Purging pair;
+  pair.b.ahead = 1h;
+  pair.set(pair.a, "key", 10min);
+  pair.set(pair.a, "short", 1s);
+  pair.run(200);
+  CHECK(pair.rows() == 2);
+  CHECK(pair.get(pair.a, "key") == "v");
+  CHECK(pair.get(pair.a, "short") == "(nil)");
+}
+
+TEST_CASE("counters that were deleted, and those that have expired, vanish") {
+  Purging pair;
+  for (Side* side : {&pair.a, &pair.b}) {
+    REQUIRE(side->host.keyspace->add("deleted", 5, pair.wall(*side)));
+    REQUIRE(side->host.keyspace->add("limit", 1, pair.wall(*side)));
+    REQUIRE(side->host.keyspace->add("kept", 1, pair.wall(*side)));
+  }
+  pair.run(2);
+  const WallTime wall = pair.wall(pair.a);
+  REQUIRE(pair.a.host.keyspace->remove("deleted", wall));
+  REQUIRE(pair.a.host.keyspace->set_expiry("limit", Expiry{wall.millis + 1000}, wall));
+  REQUIRE(pair.a.host.keyspace->add("limit", 1, wall));  // A component that expires.
+  pair.run(60);
+  CHECK(pair.rows() == 2);
+  CHECK(pair.get(pair.b, "kept") == "2");
+  REQUIRE(pair.b.host.keyspace->add("deleted", 7, pair.wall(pair.b)));
+  REQUIRE(pair.a.host.keyspace->add("limit", 1, pair.wall(pair.a)));
+  pair.run(10);
+  CHECK(pair.equal());
+  CHECK(pair.get(pair.a, "deleted") == "7");
+  CHECK(pair.get(pair.b, "limit") == "1");
+}
+
+TEST_CASE("an expiry that was put off in time holds, although another node believed it over") {
+  Purging pair;
+  pair.set(pair.a, "key", 1s);
+  pair.run(2);
+  const WallTime wall = pair.wall(pair.b);
+  REQUIRE(pair.b.host.keyspace->set_expiry("key", Expiry{wall.millis + 3'600'000}, wall));
+  for (int i = 0; i < 50; ++i) pair.tick(200ms);  // Nothing arrives.
+  CHECK(pair.rows() == 2);
+  CHECK(pair.get(pair.a, "key") == "(nil)");
+  pair.run(50);
+  CHECK(pair.rows() == 2);
+  CHECK(pair.get(pair.a, "key") == "v");
+}
+
+TEST_CASE("a start finds what had expired, and was not purged when the process ended") {
+  Purging pair;
+  pair.set(pair.a, "short", 1s);
+  pair.a.host.set("ever", "v");
+  pair.run(2);
+  Side& side = pair.b;
+  Line line{Clock::common_bases(side.host.store->clock(), side.host.store->clock()),
+            {pair.wall(side).millis + 5000}};
+  REQUIRE(side.host.store->raise_floor(line));
+  side.host.store->purge_to(line);
+  while (side.host.store->purged() != line) REQUIRE(side.host.store->work(1));
+  REQUIRE(side.host.store->purged_rows() == 0);  // The line is told, the pass to come.
+  side.host.commit();
+  side.node.reset();
+  side.host.open();
+  CHECK(side.host.store->purged() == line);
+  CHECK(side.host.store->tree().total().count == 1);
+  CHECK(side.host.get("ever") == "v");
+}
+
+TEST_CASE("an expired value gives way to a write that was made where it was purged") {
+  for (const bool below : {false, true}) {
+    test::Host host(1);
+    test::Host other(2);
+    const WallTime later{test::now.millis + 3'600'000};
+    REQUIRE(
+        host.keyspace->set("key", "old", {.expiry = Expiry{later.millis + 1000}}, later));  // A high stamp.
+    const Line line{host.store->clock(), {later.millis + (below ? 1000u : 999u)}};
+    REQUIRE(host.store->raise_floor(line));
+    other.set("key", "new");
+    host.take_rows_of(other);
+    CHECK(host.get("key", {later.millis + 2000}) == (below ? "new" : "(nil)"));
+  }
+}
