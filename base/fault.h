@@ -56,6 +56,7 @@ enum class Fault : std::uint8_t {
   purged_what_was_lost,
   expired_by_one_clock,
   expiry_before_its_writes,
+  gap_given_up_alone,
   rejoined_with_all,
   merged_from_below,
   clock_before_its_rows,

@@ -401,6 +401,9 @@ class Node {
   void end_guard(Peer& peer);
   void hold_purge();
   void hasten_lines(Peer& peer) const;
+  bool knows_members() const;
+  bool nobody_has_more(ActorId actor) const;
+  void give_up_gaps(Now now, Outbox& out);
   void let_expire(Now now);
   WallTime agreed_expiry(const Clock& floor);
   std::optional<Line> common_to_members(const Line& mine, FunctionRef<const Line*(const Peer&)> of) const;
@@ -552,6 +555,8 @@ class Node {
   WallTime expired_;             // This node puts off nothing more that expires by then.
   Millis next_expiry_{};
   std::optional<Agreement> agreement_;
+  Clock gaps_;  // Filled: of earlier actors of this node, which nobody can,
+  Millis gaps_since_{};
   Clock met_;               // What peers had when they were met first,
   bool met_nobody_ = true;  // if one was.
   WriteTimes write_times_;

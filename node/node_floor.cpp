@@ -18,6 +18,7 @@ namespace {
 constexpr std::uint64_t expired_share = 8;
 constexpr std::uint64_t passed_rows_per_millisecond = 10;
 constexpr Millis expiry_interval_min{10'000};
+constexpr int gap_statuses = 5;  // So long nothing more of a lost write must turn up.
 
 }  // namespace
 
@@ -77,12 +78,17 @@ void Node::end_hearing(Peer& peer) {
   peer.fenced_me = peer.fenced = false;
 }
 
+// Whether all whom visit_members() visits are all there are.
+bool Node::knows_members() const {
+  const bool unmet = !swim_ && !std::all_of(options_.peers.begin(), options_.peers.end(),
+                                            [this](const std::string& peer) { return was_met(peer); });
+  return !unmet && (!met_nobody_ || is_alone());
+}
+
 // Empty if it is not known of every member.
 std::optional<Line> Node::common_to_members(const Line& mine,
                                             FunctionRef<const Line*(const Peer&)> of) const {
-  const bool unmet = !swim_ && !std::all_of(options_.peers.begin(), options_.peers.end(),
-                                            [this](const std::string& peer) { return was_met(peer); });
-  bool known = !unmet && (!met_nobody_ || is_alone());
+  bool known = knows_members();
   Line common = Line::common(mine, mine);
   visit_members([&](const Peer* peer) {
     if (planted(Fault::floor_without_the_down) && (peer == nullptr || !peer->link)) return;
@@ -130,6 +136,37 @@ void Node::raise_floor() {
   }
   hold_purge();
   for (auto& [id, peer] : peers_) hasten_lines(peer);
+}
+
+bool Node::nobody_has_more(ActorId actor) const {
+  bool nobody = knows_members();
+  visit_members([&](const Peer* peer) {
+    const bool told = peer != nullptr && peer->link && peer->shown;
+    nobody = nobody && told && store_.clock().covers(peer->stream.peer_clock(), actor);
+  });
+  return nobody || planted(Fault::gap_given_up_alone);
+}
+
+// What a damaged journal has lost of this node's writes, and no member has, is nowhere. The clock then covers
+// it, or no floor would ever rise above. (A message from one member to another might still bring it: not if
+// nothing has changed for a while.)
+void Node::give_up_gaps(Now now, Outbox& out) {
+  Clock filled;
+  for (const ActorId actor : store_.identity().retired) {
+    const std::uint64_t highest = store_.clock().highest(actor);
+    if (store_.clock().base(actor) < highest && nobody_has_more(actor)) filled.add(actor, {1, highest});
+  }
+  if (filled != gaps_) {
+    gaps_ = std::move(filled);
+    gaps_since_ = now.steady;
+  }
+  if (gaps_.empty() || store_.has_damage() ||
+      now.steady < gaps_since_ + gap_statuses * options_.status_interval)
+    return;
+  const std::uint64_t lost = store_.clock().lacks(gaps_);
+  if (auto joined = store_.join_clock(gaps_, now.wall); !joined) return;
+  out.push_back(Notice{Notice::Level::warning, "the damage to the journal has cost " + std::to_string(lost) +
+                                                   " writes: no member has them"});
 }
 
 // What has expired is to be purged once all agree that it has: this node says so when a pass over the rows is

@@ -257,6 +257,7 @@ void Node::on_tick(Now now, Outbox& out) {
     if (!link.peer && now.steady - link.up_at > options_.hello_timeout) silent.push_back(id);
   }
   for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
+  give_up_gaps(now, out);
   let_expire(now);
   raise_floor();
   streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.

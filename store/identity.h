@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 #include "base/hash.h"
 #include "base/types.h"
@@ -19,9 +20,18 @@ struct ClusterIdentity {
   HashKeys hash_keys;
 };
 
+constexpr std::size_t retired_max = 16;
+
 struct NodeIdentity {
   NodeId node;
   ActorId actor;
+  std::vector<ActorId> retired{};  // Earlier ones, the last ones last; at most retired_max.
+
+  void take(ActorId fresh) {
+    retired.push_back(actor);
+    if (retired.size() > retired_max) retired.erase(retired.begin());
+    actor = fresh;
+  }
 };
 
 }  // namespace knit

@@ -377,7 +377,7 @@ Result<void> Store::reincarnate(ActorId fresh, WallTime) {
   const ActorId old = identity_.actor;
   const std::uint64_t owned = clock_at_start_.base(old);
   const std::uint64_t last = clock_.base(old);
-  identity_.actor = fresh;
+  identity_.take(fresh);
   Clock kept = clock_;
   kept.truncate(old, owned);
   log_.raise(

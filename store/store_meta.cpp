@@ -13,7 +13,7 @@ namespace knit {
 
 namespace {
 
-constexpr std::uint8_t identity_version = 1;
+constexpr std::uint8_t identity_version = 2;  // 1: without retired actors.
 constexpr std::string_view identity_name = identity_record;
 constexpr std::string_view clock_name = "clock";
 constexpr std::string_view state_name = "state";
@@ -63,12 +63,14 @@ struct Owner {
 std::string encoded(const Owner& owner) {
   std::string bytes;
   ByteWriter out(bytes);
-  out.u8(identity_version);
+  const auto& retired = owner.identity.retired;
+  out.u8(retired.empty() ? 1 : identity_version);
   out.u64(owner.identity.node.value);
   out.u64(owner.identity.actor.value);
   out.bytes(owner.cluster_id);
   out.bytes(owner.cluster_name);
   out.u64(owner.keys);
+  for (const ActorId actor : retired) out.u64(actor.value);
   return bytes;
 }
 
@@ -85,10 +87,13 @@ Result<Owner> decode_owner(std::string_view bytes) {
                 "the data was written by a newer knit; install that version or a later one");
   }
   Owner owner;
-  owner.identity = {{in.u64()}, {in.u64()}};
+  owner.identity.node = {in.u64()};
+  owner.identity.actor = {in.u64()};
   owner.cluster_id = in.bytes();
   owner.cluster_name = in.bytes();
   owner.keys = in.u64();
+  while (in.ok() && in.left() > 0 && owner.identity.retired.size() < retired_max)
+    owner.identity.retired.push_back({in.u64()});
   if (!in.done()) return is_damaged(identity_name);
   return owner;
 }
@@ -283,7 +288,7 @@ Result<void> Store::replay() {
   if (identity_.actor == options_.fresh.actor) {
     return fail(ErrorCode::corrupt, "the journal was damaged while it was written");
   }
-  identity_.actor = options_.fresh.actor;
+  identity_.take(options_.fresh.actor);
   took_fresh_actor_ = true;
   put_identity();
   append({}, {}, std::nullopt);

@@ -204,9 +204,18 @@ std::vector<Dot> Model::missing(const std::string& key, const std::vector<Dot>& 
   return missing;
 }
 
-std::optional<std::string> Model::uncovered(Store& store, const std::set<std::string>& scarred) const {
+bool Model::is_anywhere(const Write& write, const std::vector<Store*>& stores) const {
+  return std::any_of(stores.begin(), stores.end(), [&](Store* store) {
+    const auto row = store->read(write.key);
+    return write.is_clear ? store->clear().covers(write.cleared) : row && is_in(write, row->row, *store);
+  });
+}
+
+std::optional<std::string> Model::uncovered(Store& store, const std::set<std::string>& scarred,
+                                            const std::vector<Store*>& others) const {
   for (const Write& w : writes_) {
     if (!store.clock().covers(w.dot) || scarred.contains(w.key)) continue;
+    if (w.doubtful && !is_anywhere(w, others)) continue;
     if (w.is_clear) {
       if (!store.clear().covers(w.cleared))
         return "clear " + to_string(w.dot) + " is covered but not applied";

@@ -89,8 +89,9 @@ class Model {
   // Empty if each key that was only ever incremented shows the sum of all increments that lasted.
   std::optional<std::string> miscount(Store& store, WallTime now) const;
   // Invariant 2: what the clock covers is in the rows. Not asked of keys in `scarred`: their rows were
-  // damaged behind the store's back.
-  std::optional<std::string> uncovered(Store& store, const std::set<std::string>& scarred) const;
+  // damaged behind the store's back. Nor of what rotted in a journal, if none of `others` has it.
+  std::optional<std::string> uncovered(Store& store, const std::set<std::string>& scarred,
+                                       const std::vector<Store*>& others) const;
 
   std::size_t writes() const { return writes_.size() + additions_.size(); }
 
@@ -104,6 +105,7 @@ class Model {
   bool is_purged(const Write& write) const;
   static bool is_undone(const Write& write, const RegisterRow& row);
   bool cleared(Dot dot, const Store& store) const;
+  bool is_anywhere(const Write& write, const std::vector<Store*>& stores) const;
   bool is_in(const Write& write, const RegisterRow& row, const Store& store) const;
   std::set<std::string> keys() const;
   Shown expected(const std::string& key, const RegisterRow& row, const Store& store) const;

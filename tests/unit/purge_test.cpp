@@ -147,6 +147,22 @@ TEST_CASE("a start finds what had expired, and was not purged when the process e
   CHECK(side.host.get("ever") == "v");
 }
 
+TEST_CASE("lines of a data directory from before they had a time are read") {
+  test::Host host(1);
+  host.set("key", "v");
+  const Line line{host.store->clock(), {}};
+  REQUIRE(host.store->raise_floor(line));
+  host.commit();
+  std::string value, record;
+  ByteWriter out(value);
+  line.clock.encode(out);
+  Clock{}.encode(out);
+  ByteWriter(record).u64(checksum(value, checksum("floor")));
+  host.disk.of(Table::meta).at("floor") = record + value;
+  host.open();
+  CHECK(host.store->floor() == line);
+}
+
 TEST_CASE("an expired value gives way to a write that was made where it was purged") {
   for (const bool below : {false, true}) {
     test::Host host(1);
@@ -159,5 +175,40 @@ TEST_CASE("an expired value gives way to a write that was made where it was purg
     other.set("key", "new");
     host.take_rows_of(other);
     CHECK(host.get("key", {later.millis + 2000}) == (below ? "new" : "(nil)"));
+  }
+}
+
+TEST_CASE("writes that a damaged journal has lost, and nobody has, hold no floor") {
+  for (const bool peer_has_them : {false, true}) {
+    Pair pair;
+    test::Host& host = pair.a.host;
+    host.commit();
+    for (const char* key : {"first", "second", "third"}) host.set(key, "v");
+    REQUIRE(host.journal.sync());
+    if (peer_has_them) pair.b.host.take_rows_of(host);
+    pair.a.node.reset();
+    REQUIRE(host.journal.damage(1));  // The second record.
+    host.options.fresh.actor = {101};
+    host.open();
+    REQUIRE(host.store->identity().retired == std::vector{ActorId{100}});
+    REQUIRE_FALSE(host.store->clock().covers({{100}, 2}));
+    NodeOptions options;
+    options.name = options.address = "a";
+    pair.a.node.emplace(options, *host.store, 1);
+    pair.link({1}, pair.a, pair.b);
+    pair.run(8);
+    CHECK(pair.a.host.store->clock().covers({{100}, 2}) == peer_has_them);  // Not at once.
+    pair.run(50);
+    CHECK(pair.equal());
+    CHECK(pair.a.noticed("has cost 1 writes") != peer_has_them);
+    CHECK(host.get("second") == (peer_has_them ? "v" : "(nil)"));
+    CHECK(host.get("third") == "v");
+    for (Side* side : {&pair.a, &pair.b}) {
+      CHECK(side->host.store->clock().base({100}) == 3);
+      CHECK(side->host.store->purged().clock == side->host.store->clock());
+    }
+    host.commit();
+    host.open();
+    CHECK(host.store->identity().retired == std::vector{ActorId{100}});
   }
 }

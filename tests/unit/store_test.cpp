@@ -483,8 +483,8 @@ TEST_CASE("data of another cluster, or of a newer version, is refused") {
   CHECK(Store::open(host.disk, host.journal, other).error().code == ErrorCode::refused);
 
   std::string newer;
-  ByteWriter(newer).u64(checksum("\x02", checksum("identity")));
-  host.disk.of(Table::meta).at("identity") = newer + "\x02";
+  ByteWriter(newer).u64(checksum("\x03", checksum("identity")));
+  host.disk.of(Table::meta).at("identity") = newer + "\x03";
   CHECK(Store::open(host.disk, host.journal, host.options).error().code == ErrorCode::wrong_format);
 }
 
