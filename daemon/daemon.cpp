@@ -16,6 +16,8 @@
 #include "daemon/log.h"
 #include "daemon/service_manager.h"
 #include "daemon/state_file.h"
+#include "store/lmdb/place.h"
+#include "store/lmdb/restore.h"
 
 namespace knit {
 
@@ -138,11 +140,31 @@ Result<void> Daemon::open() {
   return {};
 }
 
+// Data that were copied belong to whoever wrote them, which may still run: here they become another node's.
 Result<void> Daemon::open_store() {
+  if (auto opened = open_data(); !opened) return opened;
+  if (!store_->is_copy()) return {};
+  const std::string first = to_string(store_->identity().node);
+  log_warning(
+      "the data directory was copied, or moved to another disk: going on as a new node with all that it "
+      "holds. Node " +
+      first + " may still run elsewhere; if it does not, and is not replaced by this one, `knit forget` it");
+  if (auto committed = commit_all(); !committed) return committed;
+  backups_.reset();
+  store_.reset();
+  journal_.reset();
+  disk_.reset();
+  const NodeIdentity fresh{NodeId{random_id()}, ActorId{random_id()}};
+  if (auto renamed = rename_data(config_.node.data_directory, fresh); !renamed) return renamed;
+  return open_data();
+}
+
+Result<void> Daemon::open_data() {
   if (auto opened = open_disk(); !opened) return opened;
   StoreOptions options;
   options.cluster = cluster_;
   options.fresh = {NodeId{random_id()}, ActorId{random_id()}};
+  options.place = place_of(config_.node.data_directory + "/data.mdb");
   options.clock_max_ahead = config_.clock.max_ahead;
   options.log = {config_.hints.max_bytes, config_.hints.max_age};
   options.disk_reserve_bytes = config_.store.disk_reserve_bytes;
@@ -152,11 +174,18 @@ Result<void> Daemon::open_store() {
   store_ = std::move(*store);
   backups_ = std::make_unique<Backups>(*disk_, *store_);
   if (!store_->must_commit_first()) return {};
-  store_->start_commit();
+  auto committed = commit_all();
+  const bool postponed = !committed && committed.error().code == ErrorCode::disk_full;
+  return postponed && !store_->is_new() ? Result<void>{} : committed;
+}
+
+// Before anybody is served.
+Result<void> Daemon::commit_all() {
+  if (!store_->start_commit()) return {};
   disk_->wait_for_commit();
   const auto committed = disk_->take_commit_result().value();
-  const bool postponed = store_->on_committed(committed) == Store::CommitOutcome::postponed;
-  return postponed && !store_->is_new() ? Result<void>{} : committed;
+  store_->on_committed(committed);
+  return committed;
 }
 
 Result<void> Daemon::open_disk() {

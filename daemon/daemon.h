@@ -53,6 +53,8 @@ class Daemon {
 
   Result<void> open();
   Result<void> open_store();
+  Result<void> open_data();
+  Result<void> commit_all();
   Result<void> open_disk();
   void make_node();
   void start_membership();

@@ -41,6 +41,7 @@ namespace knit {
 struct StoreOptions {
   ClusterIdentity cluster;
   NodeIdentity fresh;           // Taken by a data directory that is new.
+  std::uint64_t place = 0;      // Where it lies, kept with the data: see is_copy(). 0: not known.
   Millis clock_max_ahead{500};  // How far a remote stamp may move our clock.
   LogExtent::Bounds log{std::uint64_t{256} << 20, Millis{86'400'000}};
   // Clients' new values are refused when less than this is free, everything when a quarter of it is not.
@@ -76,6 +77,8 @@ class Store final : public Replica {
   // To be committed before anything else. A data set that open() made: so that the journal has an owner.
   // After damage to the journal: so that what could not be read is never replayed, should it be readable next
   // time.
+  // The data were written in another place: whoever wrote them may still run there, and issue the same dots.
+  bool is_copy() const { return place_ != 0 && options_.place != 0 && place_ != options_.place; }
   bool must_commit_first() const { return is_new_ || took_fresh_actor_; }
   bool is_new() const { return is_new_; }
   // How many records open() took from the journal, and whether it took a fresh actor.
@@ -262,6 +265,8 @@ class Store final : public Replica {
   Result<bool> holds_anything() const;
   void put_meta();
   void put_identity();
+  std::string encode_identity() const;
+  void keep_place();
   void put_clear();
   void put_swept();
   std::string encode_clear() const;
@@ -325,6 +330,7 @@ class Store final : public Replica {
   Journal& journal_;
   StoreOptions options_;
   NodeIdentity identity_;
+  std::uint64_t place_ = 0;
   Pending pending_;
   Clock clock_;
   // For the next record of the journal.

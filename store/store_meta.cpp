@@ -13,7 +13,7 @@ namespace knit {
 
 namespace {
 
-constexpr std::uint8_t identity_version = 2;  // 1: without retired actors.
+constexpr std::uint8_t identity_version = 2;  // 1: without place and earlier actors.
 constexpr std::string_view identity_name = identity_record;
 constexpr std::string_view clock_name = "clock";
 constexpr std::string_view state_name = "state";
@@ -57,20 +57,21 @@ struct Owner {
   NodeIdentity identity;
   std::string cluster_id;
   std::string cluster_name;
-  std::uint64_t keys{};  // Their fingerprint.
+  std::uint64_t keys{};   // Their fingerprint.
+  std::uint64_t place{};  // 0: not known.
 };
 
 std::string encoded(const Owner& owner) {
   std::string bytes;
   ByteWriter out(bytes);
-  const auto& retired = owner.identity.retired;
-  out.u8(retired.empty() ? 1 : identity_version);
+  out.u8(identity_version);
   out.u64(owner.identity.node.value);
   out.u64(owner.identity.actor.value);
   out.bytes(owner.cluster_id);
   out.bytes(owner.cluster_name);
   out.u64(owner.keys);
-  for (const ActorId actor : retired) out.u64(actor.value);
+  out.u64(owner.place);
+  for (const ActorId actor : owner.identity.retired) out.u64(actor.value);
   return bytes;
 }
 
@@ -82,7 +83,8 @@ tl::unexpected<Error> is_damaged(std::string_view name) {
 
 Result<Owner> decode_owner(std::string_view bytes) {
   ByteReader in(bytes);
-  if (in.u8() > identity_version) {
+  const std::uint8_t version = in.u8();
+  if (version > identity_version) {
     return fail(ErrorCode::wrong_format,
                 "the data was written by a newer knit; install that version or a later one");
   }
@@ -92,6 +94,7 @@ Result<Owner> decode_owner(std::string_view bytes) {
   owner.cluster_id = in.bytes();
   owner.cluster_name = in.bytes();
   owner.keys = in.u64();
+  if (version > 1) owner.place = in.u64();
   while (in.ok() && in.left() > 0 && owner.identity.retired.size() < retired_max)
     owner.identity.retired.push_back({in.u64()});
   if (!in.done()) return is_damaged(identity_name);
@@ -110,6 +113,7 @@ Result<std::string> with_identity(std::string_view record, const NodeIdentity& f
   auto owner = unseal_owner(record);
   if (!owner) return tl::unexpected(owner.error());
   owner->identity = fresh;
+  owner->place = 0;
   return sealed(identity_record, encoded(*owner));
 }
 
@@ -121,6 +125,7 @@ Result<std::unique_ptr<Store>> Store::open(OrderedStore& disk, Journal& journal,
   std::unique_ptr<Store> store(new Store(disk, journal, std::move(options)));
   if (auto loaded = store->load(); !loaded) return tl::unexpected(loaded.error());
   if (auto replayed = store->replay(); !replayed) return tl::unexpected(replayed.error());
+  store->keep_place();
   store->recall_purged();
   store->clock_at_start_ = store->clock_;
   store->refresh_space();
@@ -185,6 +190,7 @@ Result<void> Store::load() {
   census_ = {};
   is_new_ = !*known;
   if (is_new_) {
+    place_ = options_.place;
     put_identity();
     meta_name_ = {};  // Committed before the journal begins.
     dirty_ = true;
@@ -213,6 +219,7 @@ Result<bool> Store::load_identity() {
     return fail(ErrorCode::refused, "the key file has other hash keys than the data was written with");
   }
   identity_ = owner->identity;
+  place_ = owner->place;
   return true;
 }
 
@@ -378,9 +385,19 @@ Result<void> Store::replay_purge(const Line& before) {
   return {};
 }
 
-void Store::put_identity() {
-  const Owner owner{identity_, options_.cluster.id, options_.cluster.name, fingerprint(hash_keys())};
-  put_journaled_meta(identity_name, encoded(owner));
+void Store::put_identity() { put_journaled_meta(identity_name, encode_identity()); }
+
+std::string Store::encode_identity() const {
+  return encoded(
+      Owner{identity_, options_.cluster.id, options_.cluster.name, fingerprint(hash_keys()), place_});
+}
+
+// The journal need not hear of it: it is found out at each start.
+void Store::keep_place() {
+  if (place_ != 0 || options_.place == 0) return;
+  place_ = options_.place;
+  put_sealed(identity_name, encode_identity());
+  dirty_ = true;
 }
 
 void Store::put_clear() { put_journaled_meta(clear_name, encode_clear()); }

@@ -32,7 +32,7 @@ Result<void> copy_file(const std::string& from, const std::string& to) {
 
 MDB_val as_value(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
-// Gives the data another owner, in one synchronous transaction.
+// Gives the data another owner.
 Result<Restored> rename_owner(const Environment& environment, const NodeIdentity& fresh) {
   MDB_txn* raw = nullptr;
   if (const int code = mdb_txn_begin(environment.get(), nullptr, 0, &raw); code != 0)
@@ -59,6 +59,18 @@ Result<Restored> rename_owner(const Environment& environment, const NodeIdentity
   return Restored{*std::move(cluster), rows.ms_entries, environment.bytes_used()};
 }
 
+// In one synchronous transaction.
+Result<Restored> rename_in(const std::string& directory, const NodeIdentity& fresh) {
+  LmdbOptions options;
+  options.directory = directory;
+  const auto environment = Environment::open(options);
+  if (!environment) return tl::unexpected(environment.error());
+  auto renamed = rename_owner(*environment, fresh);
+  if (renamed && mdb_env_sync(environment->get(), 1) != 0)
+    return fail(ErrorCode::io, "cannot sync " + data_file(directory));
+  return renamed;
+}
+
 // Of whoever the directory belongs to: the daemon that is to use it need not be the one who restores.
 void give_to_owner(const std::string& directory) {
   struct stat owner{};
@@ -72,17 +84,19 @@ Result<Restored> fill(const std::string& file, const std::string& directory, con
   if (auto copied = copy_file(file, data_file(directory)); !copied) return tl::unexpected(copied.error());
   if (auto whole = check_whole_copy(data_file(directory)); !whole) return tl::unexpected(whole.error());
   ::chmod(data_file(directory).c_str(), 0600);
-  LmdbOptions options;
-  options.directory = directory;
-  const auto environment = Environment::open(options);
-  if (!environment) return tl::unexpected(environment.error());
-  auto restored = rename_owner(*environment, fresh);
-  if (restored && mdb_env_sync(environment->get(), 1) != 0)
-    return fail(ErrorCode::io, "cannot sync " + data_file(directory));
-  return restored;
+  return rename_in(directory, fresh);
 }
 
 }  // namespace
+
+Result<void> rename_data(const std::string& directory, const NodeIdentity& fresh) {
+  const auto locked = DataDirectory::open(directory);
+  if (!locked) return tl::unexpected(locked.error());
+  std::error_code error;  // The journal names its owner: it goes first.
+  std::filesystem::remove_all(directory + "/journal", error);
+  if (error) return fail(ErrorCode::io, "remove " + directory + "/journal: " + error.message());
+  return rename_in(directory, fresh).map([](const Restored&) {});
+}
 
 Result<Restored> restore_backup(const std::string& file, const std::string& directory,
                                 const NodeIdentity& fresh) {

@@ -1,4 +1,5 @@
-// Makes a data directory of a backup. No daemon is involved; see backup.h.
+// Gives data another owner: those of a backup (see backup.h), and those of a directory that was copied. No
+// daemon uses either.
 #pragma once
 
 #include <cstdint>
@@ -21,5 +22,10 @@ struct Restored {
 // io. After an error the directory holds no data.
 Result<Restored> restore_backup(const std::string& file, const std::string& directory,
                                 const NodeIdentity& fresh);
+
+// The data of `directory` are those of the node `fresh` from now on. Its journal is removed. Requires: all
+// that the journal held is in the ordered store. Errors: refused if it is in use; corrupt, wrong_format,
+// disk_full, io: it can be tried again.
+Result<void> rename_data(const std::string& directory, const NodeIdentity& fresh);
 
 }  // namespace knit

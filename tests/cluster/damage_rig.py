@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 
-from harness import SLOWNESS, Cluster, NoStatus
+from harness import SLOWNESS, Cluster, NoStatus, put_back
 from ledger import Connection, ErrorReply, Ledger, Lost, draw_from
 from lmdb_file import LmdbFile, flip_bits
 
@@ -108,8 +108,7 @@ class DamageRig:
 
     def trial(self, damage, with_peer):
         """`damage` is called when alpha's directory is as it was. Answers the Outcome."""
-        shutil.rmtree(self.alpha.directory)
-        shutil.copytree(self.kept, self.alpha.directory)
+        put_back(self.kept, self.alpha.directory)
         damage()
         log_before = len(self.alpha.log())
         if with_peer and self.beta.process is None:

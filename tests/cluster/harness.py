@@ -50,6 +50,12 @@ def loopback(number):
     return f"127.{16 + (pid >> 8) % 200}.{pid & 255}.{number}"
 
 
+def put_back(kept, directory):
+    """The data directory is as it was when it was kept, and in its place: as after a snapshot of the disk."""
+    shutil.rmtree(os.path.join(directory, "journal"), ignore_errors=True)
+    shutil.copytree(kept, directory, dirs_exist_ok=True)  # Which writes into the files that are there.
+
+
 def toml(value):
     return json.dumps(value)  # Strings, numbers, booleans and lists look the same in both.
 

@@ -3,7 +3,7 @@
 import shutil
 import unittest
 
-from harness import SLOWNESS, Cluster, wait_until
+from harness import SLOWNESS, Cluster, put_back, wait_until
 from knit_replies import status_of
 
 KEYS = [f"key{number}" for number in range(400)]
@@ -114,11 +114,11 @@ class PurgeTest(unittest.TestCase):
         self.client.delete(*KEYS)
         self.await_rows(1)
         self.gamma.end()
-        shutil.rmtree(self.gamma.directory)
-        shutil.move(copy, self.gamma.directory)
+        put_back(copy, self.gamma.directory)
         self.gamma.start()
         self.await_rows(1)
         self.cluster.await_sync()
+        self.assertIn("the data directory is an old copy", self.gamma.log())
         self.assertEqual(self.gamma.client().get("mine"), b"of the life that is lost")
 
 
