@@ -11,8 +11,9 @@ namespace knit {
 
 // A fact, so lines may be joined. Two things at once:
 //  - all members have all dots of `clock`, which has no gaps;
-//  - what expires at `expired` or before has expired for good: no member puts it off any more, and whatever a
-//    member did put off is in `clock`.
+//  - what expires at `expired` or before has expired for good: no member puts it off any more, and what
+//  members
+//    did put off all of them have.
 struct Line {
   Clock clock;
   WallTime expired;

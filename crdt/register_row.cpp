@@ -293,8 +293,9 @@ bool RegisterRow::apply_clear(const Clock& covered) {
                                          [&](Dot dot) { return dot.sequence <= covered.base(dot.actor); });
   changed = counter_.apply_clear(covered, whole_context, context_) || changed;
   if (!whole_context && !planted(Fault::cleared_forgotten_at_once)) return changed;
-  return std::erase_if(siblings_, [](const Sibling& s) { return s.content == Content::cleared; }) > 0 ||
-         changed;
+  // Those of another clear wait for that.
+  const auto gone = [&](const Sibling& s) { return s.content == Content::cleared && covered.covers(s.dot); };
+  return std::erase_if(siblings_, gone) > 0 || changed;
 }
 
 bool RegisterRow::is_spent(WallTime expired) const {
@@ -316,11 +317,12 @@ std::optional<Dot> RegisterRow::above(const Clock& floor) const {
   return found == superseded.end() ? std::nullopt : std::optional(*found);
 }
 
-std::vector<Dot> RegisterRow::spent_beside(const RegisterRow& other, const Line& floor) const {
+std::vector<Dot> RegisterRow::spent_beside(const RegisterRow& other, const Clock& floor,
+                                           WallTime expired) const {
   std::vector<Dot> spent;
   for (const Sibling& mine : siblings_) {
-    const bool is_spent = mine.content != Content::value || mine.expiry.passed(floor.expired);
-    const bool lies_below = mine.dot.sequence <= floor.clock.base(mine.dot.actor);
+    const bool is_spent = mine.content != Content::value || mine.expiry.passed(expired);
+    const bool lies_below = mine.dot.sequence <= floor.base(mine.dot.actor);
     const bool known =
         other.context_.covers(mine.dot) || find_dot(other.siblings_, mine.dot) != other.siblings_.end();
     if (is_spent && lies_below && !known) spent.push_back(mine.dot);
@@ -335,10 +337,10 @@ void RegisterRow::give_up(std::span<const Dot> spent) {
   }
 }
 
-bool RegisterRow::settle_spent(RegisterRow& other, const Line& floor) {
+bool RegisterRow::settle_spent(RegisterRow& other, const Clock& floor, WallTime expired) {
   if (empty() || other.empty()) return false;
-  const std::vector<Dot> mine = spent_beside(other, floor);
-  other.give_up(other.spent_beside(*this, floor));
+  const std::vector<Dot> mine = spent_beside(other, floor, expired);
+  other.give_up(other.spent_beside(*this, floor, expired));
   give_up(mine);
   return !mine.empty();
 }

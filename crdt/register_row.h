@@ -22,7 +22,6 @@
 #include "crdt/counter.h"
 #include "crdt/dot.h"
 #include "crdt/expiry.h"
-#include "crdt/line.h"
 #include "crdt/stamp.h"
 #include "crdt/version_vector.h"
 
@@ -152,13 +151,12 @@ class RegisterRow {
   bool is_spent(WallTime expired) const;
   // A dot that keeps a spent row from vanishing. Empty: all that the row tells lies at or below the floor.
   std::optional<Dot> above(const Clock& floor) const;
-  // Both of these, at a line.
-  bool may_vanish(const Line& line) const { return is_spent(line.expired) && !above(line.clock); }
+  bool may_vanish(const Clock& floor, WallTime expired) const { return is_spent(expired) && !above(floor); }
   // Before a merge of two rows of nodes that both have all of `floor`: a sibling that is spent in one, at or
   // below the floor, and unknown to the other although that is not empty, was superseded by what the other
   // shows, by somebody who had purged it. Its dot goes into the context. Returns true if anything went here.
   // Spent increments stay: they hide nothing.
-  bool settle_spent(RegisterRow& other, const Line& floor);
+  bool settle_spent(RegisterRow& other, const Clock& floor, WallTime expired);
   // Rejoin: `theirs` is the row of somebody who has all of `fence`, as all others have, where this node lacks
   // some. What is in `fence` and unknown to `theirs` was superseded, and what superseded it was purged.
   // Returns true if anything went.
@@ -182,7 +180,7 @@ class RegisterRow {
 
  private:
   void limit_siblings();
-  std::vector<Dot> spent_beside(const RegisterRow& other, const Line& floor) const;
+  std::vector<Dot> spent_beside(const RegisterRow& other, const Clock& floor, WallTime expired) const;
   void give_up(std::span<const Dot> spent);
 
   std::vector<Sibling> siblings_;

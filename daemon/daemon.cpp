@@ -155,7 +155,7 @@ Result<void> Daemon::open_store() {
   journal_.reset();
   disk_.reset();
   const NodeIdentity fresh{NodeId{random_id()}, ActorId{random_id()}};
-  if (auto renamed = rename_data(config_.node.data_directory, fresh); !renamed) return renamed;
+  if (auto renamed = rename_data(lmdb_options(), fresh); !renamed) return renamed;
   return open_data();
 }
 
@@ -181,18 +181,24 @@ Result<void> Daemon::open_data() {
 
 // Before anybody is served.
 Result<void> Daemon::commit_all() {
-  if (!store_->start_commit()) return {};
+  if (!store_->has_uncommitted()) return {};
+  if (!store_->start_commit())
+    return fail(ErrorCode::disk_full, "there is no room to commit what the journal holds");
   disk_->wait_for_commit();
   const auto committed = disk_->take_commit_result().value();
   store_->on_committed(committed);
   return committed;
 }
 
+LmdbOptions Daemon::lmdb_options() const {
+  LmdbOptions options;
+  options.directory = config_.node.data_directory;
+  options.map_bytes = whole_pages(config_.store.map_bytes);
+  return options;
+}
+
 Result<void> Daemon::open_disk() {
-  LmdbOptions lmdb;
-  lmdb.directory = config_.node.data_directory;
-  lmdb.map_bytes = whole_pages(config_.store.map_bytes);
-  auto disk = LmdbStore::open(lmdb, [this] { commit_ended_.wake(); });
+  auto disk = LmdbStore::open(lmdb_options(), [this] { commit_ended_.wake(); });
   if (!disk) return tl::unexpected(disk.error());
   disk_ = std::move(*disk);
 

@@ -432,8 +432,10 @@ Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& 
 bool ExchangeWork::needless(const RowView& row) const {
   if (row.shown_until > options_.peer_purged.expired.millis || options_.peer_purged.empty()) return false;
   const auto body = decode_body(row.body);
-  if (!body || !body->row.may_vanish(options_.peer_purged)) return false;
-  if (body->row.may_vanish(replica_.purged())) replica_.found_spent(row.row_key);
+  const Line& theirs = options_.peer_purged;
+  if (!body || !body->row.may_vanish(theirs.clock, theirs.expired)) return false;
+  const Line& ours = replica_.purged();
+  if (body->row.may_vanish(ours.clock, ours.expired)) replica_.found_spent(row.row_key);
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "crdt/clock.h"
+#include "crdt/line.h"
 #include "crdt/register_row.h"
 #include "merkle/range.h"
 

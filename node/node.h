@@ -287,12 +287,13 @@ class Node {
     Line line;  // Its clock may have gaps.
     std::uint64_t batches{};
     std::uint64_t turns{};
+    std::uint64_t rows{};
   };
-  // That what expires by then has expired, which members say one by one.
+  // That what expires by then has expired, which members say one by one, and what each had when it did: it
+  // may have put off something before.
   struct Agreement {
     WallTime expired;
-    Clock clock;  // What those that said it had then: they may have put off something before.
-    std::set<NodeId> members;
+    std::map<NodeId, Clock> clocks;
   };
   struct Peer {
     Hello hello;
@@ -313,9 +314,11 @@ class Node {
     std::optional<Heard> heard;       // Waits for what was sent before,
     std::optional<Heard> heard_last;  // and what came meanwhile.
     std::uint64_t batches_sent = 0;   // On this link, and
-    std::uint64_t turns_sent = 0;     // messages of exchanges.
+    std::uint64_t turns_sent = 0;     // messages of exchanges, but those that say nothing, and
+    std::uint64_t rows_sent = 0;      // those of reads of several replicas.
     std::uint64_t batches_taken = 0;
     std::uint64_t turns_received = 0;
+    std::uint64_t rows_received = 0;
     Clock guard;             // What it has of its floor, while this node rejoins through it; see guard().
     bool fenced_me = false;  // This node dropped what the peer had purged,
     bool fenced = false;     // and the peer says the same of us.
@@ -405,10 +408,11 @@ class Node {
   bool nobody_has_more(ActorId actor) const;
   void give_up_gaps(Now now, Outbox& out);
   void let_expire(Now now);
-  WallTime agreed_expiry(const Clock& floor);
+  bool agree_on_expiry();
+  void forget_wrong_time(Now now, Outbox& out);
   std::optional<Line> common_to_members(const Line& mine, FunctionRef<const Line*(const Peer&)> of) const;
-  bool may_adopt(const Line& floor) const;
-  void raise_floor();
+  bool may_adopt(const Clock& floor) const;
+  void raise_floor(Now now);
   bool am_below(const Peer& peer) const;
   bool is_below(const Peer& peer) const;
   bool may_stream(const Peer& peer) const;
@@ -416,7 +420,7 @@ class Node {
   bool may_repair(const Peer& peer) const;
   std::optional<ExchangeMode> mode_with(const Peer& peer, bool only_compare) const;
   Clock fence_of(const Peer& peer) const;
-  ExchangeOptions session_options(const Peer& peer) const;
+  ExchangeOptions session_options(const Peer& peer, Now now) const;
 
   // Membership: node_members.cpp.
   void handle(LinkId link, const Gossip& gossip, Now now, Outbox& out);

@@ -65,7 +65,7 @@ void Node::note_try(Peer& peer) const {
 bool Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job, Now now, Outbox& out) {
   const auto mode = mode_with(peer, only_compare);
   if (!mode) return false;
-  ExchangeOptions options = session_options(peer);
+  ExchangeOptions options = session_options(peer, now);
   options.mode = *mode;
   if (*mode == ExchangeMode::fence) {
     options.fence = fence_of(peer);
@@ -101,7 +101,7 @@ void Node::handle(LinkId link, const ExchangeOpen& open, Now now, Outbox& out) {
   }
   Session session;
   session.id = open.session;
-  session.exchange = Exchange::respond(store_, session_options(peer));
+  session.exchange = Exchange::respond(store_, session_options(peer, now));
   session.started = session.last_progress = session.last_sent = now.steady;
   peer.session = std::move(session);
   peer.unequal_statuses = 0;
@@ -376,7 +376,7 @@ void Node::work(Now now, Outbox& out) {
 void Node::work_on_store(Now now, Outbox& out) {
   Result<void> worked;
   if (store_.has_work()) {
-    worked = store_.work(options_.rows_per_step);
+    worked = store_.work(options_.rows_per_step, now.wall);
     if (!worked)
       out.push_back(Notice{Notice::Level::error, "background work failed: " + worked.error().message});
   } else if (verify_) {

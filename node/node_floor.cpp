@@ -18,7 +18,8 @@ namespace {
 constexpr std::uint64_t expired_share = 8;
 constexpr std::uint64_t passed_rows_per_millisecond = 10;
 constexpr Millis expiry_interval_min{10'000};
-constexpr int gap_statuses = 5;  // So long nothing more of a lost write must turn up.
+constexpr int unspent_patience = 60;  // Where the last pass has left as many as there are.
+constexpr int gap_statuses = 5;       // So long nothing more of a lost write must turn up.
 
 }  // namespace
 
@@ -36,7 +37,7 @@ void Node::visit_members(FunctionRef<void(const Peer*)> visit) const {
 }
 
 void Node::hear_clock(Peer& peer, const Status& status) {
-  Heard heard{{peer.stream.peer_clock(), status.expired}, status.batches, status.turns};
+  Heard heard{{peer.stream.peer_clock(), status.expired}, status.batches, status.turns, status.rows};
   const bool waits = peer.heard && !is_through(peer, heard);
   if (!waits) peer.heard_last.reset();
   (waits ? peer.heard_last : peer.heard) = std::move(heard);
@@ -46,7 +47,7 @@ void Node::hear_clock(Peer& peer, const Status& status) {
 bool Node::is_through(const Peer& peer, const Heard& heard) const {
   const bool at_work = peer.session && peer.session->exchange->busy();
   const std::uint64_t turns = peer.turns_received - (at_work ? 1 : 0);
-  return peer.batches_taken >= heard.batches && turns >= heard.turns;
+  return peer.batches_taken >= heard.batches && turns >= heard.turns && peer.rows_received >= heard.rows;
 }
 
 // With a message that is being written: its rows may have been read already.
@@ -74,7 +75,8 @@ void Node::end_hearing(Peer& peer) {
   if (peer.heard_last) peer.has = std::move(peer.heard_last->line);
   peer.heard.reset();
   peer.heard_last.reset();
-  peer.batches_sent = peer.turns_sent = peer.batches_taken = peer.turns_received = 0;
+  peer.batches_sent = peer.turns_sent = peer.rows_sent = 0;
+  peer.batches_taken = peer.turns_received = peer.rows_received = 0;
   peer.fenced_me = peer.fenced = false;
 }
 
@@ -100,16 +102,16 @@ std::optional<Line> Node::common_to_members(const Line& mine,
 }
 
 // A floor that others know of is one, too, for whoever has it and whose peers have it.
-bool Node::may_adopt(const Line& floor) const {
-  bool may = store_.clock().covers(floor.clock);
+bool Node::may_adopt(const Clock& floor) const {
+  bool may = store_.clock().covers(floor);
   visit_members([&](const Peer* peer) {
     if (peer == nullptr || (!peer->link && !peer->has)) return;
-    may = may && peer->has && (!peer->link || peer->shown) && peer->has->clock.covers(floor.clock);
+    may = may && peer->has && (!peer->link || peer->shown) && peer->has->clock.covers(floor);
   });
   return may;
 }
 
-void Node::raise_floor() {
+void Node::raise_floor(Now now) {
   for (auto& [id, peer] : peers_) settle_heard(peer);
   // Who has just come has to tell what it has now.
   const auto clock_of = [](const Peer& peer) {
@@ -118,14 +120,17 @@ void Node::raise_floor() {
   };
   const auto common = common_to_members({store_.clock(), expired_}, clock_of);
   Line floor{common ? common->clock : Clock{}, {}};
-  if (common) floor.expired = agreed_expiry(floor.clock);
+  if (agree_on_expiry()) floor.expired = agreement_->expired;
   for (auto& [id, peer] : peers_) {
     if (peer.guard.empty() || !store_.clock().covers(peer.guard)) continue;
     floor.clock.join(Clock::common_bases(peer.guard, peer.guard));
     end_guard(peer);
   }
   for (const auto& [id, peer] : peers_) {
-    if (peer.floor && !store_.floor().covers(*peer.floor) && may_adopt(*peer.floor)) floor.join(*peer.floor);
+    if (!peer.floor || store_.floor().covers(*peer.floor) || !may_adopt(peer.floor->clock)) continue;
+    // This node has not promised what its own clock has not come to: somebody is wrong.
+    const bool may_be = peer.floor->expired <= now.wall;
+    floor.join({peer.floor->clock, may_be ? peer.floor->expired : WallTime{}});
   }
   if (auto raised = store_.raise_floor(floor); !raised) return;
   const auto known =
@@ -181,31 +186,55 @@ void Node::let_expire(Now now) {
   const std::uint64_t expired = store_.expired_rows(past);
   if (under_way || expired == 0 || past <= expired_) return;
   const std::uint64_t keys = store_.key_count(now.wall);
-  const bool many = expired > store_.unspent_rows() + keys / expired_share;
-  if (!many && now.steady < next_expiry_) return;
+  const std::uint64_t unspent = store_.unspent_rows();
+  if (now.steady < next_expiry_ && expired <= unspent + keys / expired_share) return;
   expired_ = past;
-  next_expiry_ = now.steady + std::max(expiry_interval_min, Millis(keys / passed_rows_per_millisecond));
+  const Millis interval = std::max(expiry_interval_min, Millis(keys / passed_rows_per_millisecond));
+  next_expiry_ = now.steady + (expired > unspent ? interval : unspent_patience * interval);
 }
 
-// Up to when all members say that what expires has expired, once `floor`, which all have, covers what each of
-// them may have put off before it said so.
-WallTime Node::agreed_expiry(const Clock& floor) {
-  if (!agreement_ && expired_ > store_.floor().expired) agreement_ = {expired_, store_.clock(), {}};
-  if (!agreement_) return {};
+// Whether all members have said so, and have what each of them had when it did, gaps or not. Members that are
+// gone do not count.
+bool Node::agree_on_expiry() {
+  if (agreement_ && agreement_->expired <= store_.floor().expired) agreement_.reset();
+  if (!agreement_ && expired_ > store_.floor().expired) agreement_ = {expired_, {}};
+  if (!agreement_ || !knows_members()) return false;
+  // Ours may have been undone since.
+  Clock& mine = agreement_->clocks.try_emplace(store_.identity().node, store_.clock()).first->second;
+  if (!store_.clock().covers(mine)) mine = store_.clock();
+  Clock all_have = mine;
   bool all = true;
   visit_members([&](const Peer* peer) {
-    if (peer != nullptr && agreement_->members.contains(peer->hello.node)) return;
-    if (peer != nullptr && peer->has && peer->has->expired >= agreement_->expired) {
-      agreement_->clock.join(peer->has->clock);
-      agreement_->members.insert(peer->hello.node);
-    } else {
-      all = all && planted(Fault::expired_by_one_clock);
-    }
+    const bool says = peer != nullptr && peer->has && peer->has->expired >= agreement_->expired;
+    const auto said = says ? agreement_->clocks.try_emplace(peer->hello.node, peer->has->clock).first
+                           : agreement_->clocks.end();
+    if (says) all_have.join(said->second);
+    all = all && (says || planted(Fault::expired_by_one_clock));
   });
-  if (!all || (!floor.covers(agreement_->clock) && !planted(Fault::expiry_before_its_writes))) return {};
-  const WallTime agreed = agreement_->expired;
+  if (planted(Fault::expiry_before_its_writes)) return all;
+  visit_members([&](const Peer* peer) {
+    all = all && peer != nullptr && peer->has && peer->has->clock.covers(all_have);
+  });
+  return all && store_.clock().covers(all_have);
+}
+
+// Lines that were agreed on while the clock was ahead would make ours differ from those of the others for as
+// long. What all share stays: then it is the clock that may be wrong now.
+void Node::forget_wrong_time(Now now, Outbox& out) {
+  const WallTime expired = store_.floor().expired;
+  if (expired <= now.wall) return;
+  bool alone = true, shared = false;
+  for (const auto& [id, peer] : peers_) {
+    if (!peer.shown || !peer.floor) continue;
+    alone = false;
+    shared = shared || peer.floor->expired >= expired;
+  }
+  if (alone || shared) return;
+  out.push_back(
+      Notice{Notice::Level::warning, "the clock was set back: what it has made to expire is agreed on anew"});
+  expired_ = {};
   agreement_.reset();
-  return agreed;
+  store_.forget_expired();
 }
 
 // What is purged must be known before rows can be compared.
@@ -295,9 +324,9 @@ Clock Node::fence_of(const Peer& peer) const {
   return common_part(peer.stream.peer_clock(), peer.floor->clock);
 }
 
-ExchangeOptions Node::session_options(const Peer& peer) const {
+ExchangeOptions Node::session_options(const Peer& peer, Now now) const {
   ExchangeOptions options;
-  options.peer_purged = peer.purged;
+  options.peer_purged = {peer.purged.clock, std::min(peer.purged.expired, now.wall)};
   options.peer_is_below = is_below(peer);
   return options;
 }

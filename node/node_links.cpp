@@ -17,9 +17,17 @@ bool is_one_of(const Message& message) {
   return (std::holds_alternative<Kinds>(message) || ...);
 }
 
+bool is_of_read(const Message& message) { return is_one_of<RowRequest, RowReply, RowRepair>(message); }
+
+// What is sent while a message is at work must not be taken for it, whose rows were read before.
+bool is_turn(const Message& message) {
+  const auto* turn = std::get_if<ExchangeTurn>(&message);
+  return is_one_of<ExchangeOpen>(message) || (turn != nullptr && !turn->payload.empty());
+}
+
 Channel channel_of(const Message& message) {
   if (is_one_of<StreamBatch>(message)) return Channel::stream;
-  const bool bulk = is_one_of<ExchangeOpen, ExchangeTurn, RowRequest, RowReply, RowRepair>(message);
+  const bool bulk = is_one_of<ExchangeOpen, ExchangeTurn>(message) || is_of_read(message);
   return bulk ? Channel::exchange : Channel::control;
 }
 
@@ -62,7 +70,8 @@ void Node::send(LinkId link, Channel channel, const Message& message, Outbox& ou
   Peer* peer = peer_of(link);
   if (all_isolated_ || (peer != nullptr && peer->isolated)) return;
   if (peer != nullptr && channel == Channel::stream) ++peer->batches_sent;
-  if (peer != nullptr && channel == Channel::exchange) ++peer->turns_sent;
+  if (peer != nullptr && is_turn(message)) ++peer->turns_sent;
+  if (peer != nullptr && is_of_read(message)) ++peer->rows_sent;
   const bool early = planted(Fault::acknowledged_before_sync) && std::holds_alternative<StreamAck>(message);
   out.push_back(Send{link, channel, encode(message), early ? JournalPosition{} : store_.applied()});
 }
@@ -142,7 +151,8 @@ void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now 
   }
   Peer* peer = peer_of(link);
   if (peer != nullptr && peer->isolated) return;
-  if (peer != nullptr && channel == Channel::exchange) ++peer->turns_received;
+  if (peer != nullptr && is_turn(*message)) ++peer->turns_received;
+  if (peer != nullptr && is_of_read(*message)) ++peer->rows_received;
   std::visit([&](const auto& m) { handle(link, m, now, out); }, *message);
 }
 

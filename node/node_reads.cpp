@@ -162,7 +162,7 @@ bool Node::mend(Peer& peer, const Read::Row& row, Outbox& out) {
   const auto bytes = store_.body_of(row.row_key);
   const auto body = bytes ? decode_body(*bytes) : tl::unexpected(Error{});
   if (!body) return false;
-  const bool purged_there = body->row.may_vanish(peer.purged);
+  const bool purged_there = body->row.may_vanish(peer.purged.clock, {});
   if (purged_there || (row.version && !has_news(body->row.version(), *row.version))) return false;
   send(*peer.link, Channel::exchange, RowRepair{row.row_key, *bytes}, out);
   return true;

@@ -74,6 +74,7 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.purged = purged_bytes;
   status.batches = peer.batches_sent;
   status.turns = turns_begun(peer);
+  status.rows = peer.rows_sent;
   status.fenced = state.fenced;
   status.time = now.wall;
   status.expired = state.expired;
@@ -162,7 +163,8 @@ bool Node::take_clock(Peer& peer, const Status& status) {
     peer.purged = {};
   }
   const bool rises = !peer.floor->clock.covers(floor);
-  peer.floor->join({Clock::common_bases(floor, floor), status.floor_expired});
+  peer.floor->clock.join(Clock::common_bases(floor, floor));
+  peer.floor->expired = status.floor_expired;
   peer.purged = {std::move(peer.purged.clock), status.purged_expired};
   peer.purged.clock.join(Clock::common_bases(purged, purged));
   peer.passes = status.passes;
@@ -258,8 +260,9 @@ void Node::on_tick(Now now, Outbox& out) {
   }
   for (const LinkId id : silent) drop_link(id, "no hello came in time", now, out);
   give_up_gaps(now, out);
+  forget_wrong_time(now, out);
   let_expire(now);
-  raise_floor();
+  raise_floor(now);
   streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.
   measure_lag(now);
   hasten_reads(now, out);

@@ -67,7 +67,8 @@ struct Status {
   std::string_view floor{};  // As clock.
   std::string_view purged{};
   std::uint64_t batches{};  // So many stream batches, and
-  std::uint64_t turns{};    // messages of exchanges, the sender has sent on this link.
+  std::uint64_t turns{};    // messages of exchanges, and
+  std::uint64_t rows{};     // of reads of several replicas, the sender has sent on this link.
   bool fenced{};            // The sender holds nothing that the receiver purged.
   WallTime time;            // By the sender's clock.
   WallTime expired;         // What expires by then has expired, says the sender;

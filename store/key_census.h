@@ -21,14 +21,21 @@ class KeyCensus {
 
   std::uint64_t stored() const;          // With those that have expired.
   std::uint64_t existing(WallTime now);  // Late by a second at most. `now` should not go back.
+  // Of those that are stored. Asked of an earlier time than existing(); that should not go back either.
+  std::uint64_t expired(WallTime then);
 
  private:
+  using Seconds = std::map<std::uint64_t, std::int64_t>;  // Second -> keys.
   void change(std::uint64_t shown_until, std::int64_t by);
+  static void add_to(Seconds& seconds, std::uint64_t second, std::int64_t by);
 
   std::int64_t keys_ = 0;
   std::int64_t expired_ = 0;
-  std::uint64_t expired_to_ = 0;                    // Seconds below this are in expired_.
-  std::map<std::uint64_t, std::int64_t> expiring_;  // Second -> keys.
+  std::uint64_t expired_to_ = 0;  // Seconds below this are in expired_.
+  Seconds expiring_;
+  std::int64_t long_expired_ = 0;
+  std::uint64_t long_expired_to_ = 0;  // Seconds below this are in long_expired_, too;
+  Seconds lately_;                     // those from there to expired_to_.
   bool knows_expiries_ = true;
 };
 

@@ -331,9 +331,12 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   }
   RegisterRow& row = mine->row;
   const bool existed = !row.empty();
-  const bool gave_up = row.settle_spent(theirs->body.row, common_floor);
+  // What a line says of a time that is still to come is not so: the clock was set back.
+  const bool gave_up =
+      row.settle_spent(theirs->body.row, common_floor.clock, std::min(common_floor.expired, now));
   bool changed = row.merge_at(identity_.actor, theirs->body.row) || gave_up;
-  if (!common_floor.empty() && !purge_held_ && row.may_vanish(purged_)) {
+  if (!common_floor.empty() && !purge_held_ &&
+      row.may_vanish(purged_.clock, std::min(purged_.expired, now))) {
     row = {};
     changed = existed;
   }
@@ -459,6 +462,7 @@ Result<void> Store::undo_unsynced() {
   dirty_ = postponed_ = false;
   if (auto loaded = load(); !loaded) return loaded;
   if (auto replayed = replay(); !replayed) return replayed;
+  keep_place();
   clock_.join(clock);
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   damaged_.clear();

@@ -77,9 +77,9 @@ class Store final : public Replica {
   // To be committed before anything else. A data set that open() made: so that the journal has an owner.
   // After damage to the journal: so that what could not be read is never replayed, should it be readable next
   // time.
+  bool must_commit_first() const { return is_new_ || took_fresh_actor_; }
   // The data were written in another place: whoever wrote them may still run there, and issue the same dots.
   bool is_copy() const { return place_ != 0 && options_.place != 0 && place_ != options_.place; }
-  bool must_commit_first() const { return is_new_ || took_fresh_actor_; }
   bool is_new() const { return is_new_; }
   // How many records open() took from the journal, and whether it took a fresh actor.
   std::uint64_t replayed() const { return replayed_; }
@@ -170,10 +170,13 @@ class Store final : public Replica {
   // Lately. False may mean that it is not remembered.
   bool was_purged(std::string_view row_key) const { return purged_lately_.contains(row_key); }
   const Line& purged() const override { return purged_; }
-  // Some rows that lie at or below purged() may still be here.
-  bool passes() const { return pass_ != PurgePass::none || !found_spent_.empty(); }
+  // Rows are being purged that lie at or below purged().
+  bool passes() const { return !purge_held_ && (pass_ != PurgePass::none || !found_spent_.empty()); }
+  // The times of both lines were agreed on when the clock was wrong: they lie ahead of it, and nobody shares
+  // them.
+  void forget_expired();
   // Rows whose keys have expired. None is known before the tree is complete.
-  std::uint64_t expired_rows(WallTime now) { return census_.stored() - census_.existing(now); }
+  std::uint64_t expired_rows(WallTime now) { return census_.expired(now); }
   // So many of them the last pass had to leave: something in them had not expired.
   std::uint64_t unspent_rows() const { return unspent_; }
   std::uint64_t purged_rows() const override { return purged_rows_; }  // Since the start.
@@ -196,8 +199,8 @@ class Store final : public Replica {
   // Keys that exist, within a second of their expiry. Approximate until the tree is complete.
   std::uint64_t key_count(WallTime now);
 
-  // Background work: builds the tree, then sweeps what a clear left. At most about `rows` rows.
-  Result<void> work(std::size_t rows);
+  // Background work: builds the tree, then sweeps what a clear left, then purges. At most about `rows` rows.
+  Result<void> work(std::size_t rows, WallTime now);
   bool has_work() const;
 
   // One step of a proof that rows and tree agree. Starts at the first position; done when `next` is empty.
@@ -308,10 +311,10 @@ class Store final : public Replica {
   void recall_purged();
   Result<void> replay_purge(const Line& before);
   std::optional<ActorId> next_to_purge() const;
-  Result<void> purge_step(std::size_t rows);
-  Result<void> purge_logged(ActorId actor, std::uint64_t to, std::size_t rows);
-  Result<bool> purge_row(const std::string& row_key);
-  Result<void> pass_step(std::size_t rows);
+  Result<void> purge_step(std::size_t rows, WallTime now);
+  Result<void> purge_logged(ActorId actor, std::uint64_t to, std::size_t rows, WallTime now);
+  Result<bool> purge_row(const std::string& row_key, WallTime now);
+  Result<void> pass_step(std::size_t rows, WallTime now);
   bool has_to_purge() const;
   bool has_spent_rows() const;
   void ask_pass() const;

@@ -373,13 +373,14 @@ Result<void> Store::replay_row(const JournalRecord& record) {
   return {};
 }
 
-// What was purged then goes again: the log names it still.
+// What was purged then goes again: the log names it still. (What had expired is found when the tree is
+// built.)
 Result<void> Store::replay_purge(const Line& before) {
   constexpr std::size_t rows_at_once = 4096;
   const Line purged = std::exchange(purged_, {before.clock, purged_.expired});
   for (const auto& [actor, entry] : purged.clock.entries()) {
     while (purged_.clock.base(actor) < entry.base) {
-      if (auto again = purge_logged(actor, entry.base, rows_at_once); !again) return again;
+      if (auto again = purge_logged(actor, entry.base, rows_at_once, {}); !again) return again;
     }
   }
   return {};

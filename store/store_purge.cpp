@@ -48,6 +48,12 @@ void Store::recall_purged() {
   append({}, {}, std::nullopt);
 }
 
+void Store::forget_expired() {
+  floor_.expired = purged_.expired = purge_target_.expired = {};
+  put_floor();
+  append({}, {}, std::nullopt);
+}
+
 // The first actor of whom there is something to purge.
 std::optional<ActorId> Store::next_to_purge() const {
   for (const auto& [actor, entry] : purge_target_.clock.entries()) {
@@ -58,17 +64,17 @@ std::optional<ActorId> Store::next_to_purge() const {
 
 bool Store::has_to_purge() const {
   const bool rises = next_to_purge() || purged_.expired < purge_target_.expired;
-  return !purge_held_ && (rises || passes());
+  return passes() || (!purge_held_ && rises);
 }
 
-// Where nothing was deleted there is nothing to look for: writers do not pay for it.
-bool Store::has_spent_rows() const { return tree_->total().count != census_.stored(); }
+// Where nothing was deleted, and nothing waits, there is nothing to look for: writers do not pay for it.
+bool Store::has_spent_rows() const { return tree_->total().count != census_.stored() || !unripe_.empty(); }
 
-Result<void> Store::purge_step(std::size_t rows) {
+Result<void> Store::purge_step(std::size_t rows, WallTime now) {
   if (const auto actor = next_to_purge()) {
     if (!has_spent_rows()) {
       purged_.clock.join(purge_target_.clock);
-    } else if (auto purged = purge_logged(*actor, purge_target_.clock.base(*actor), rows); !purged) {
+    } else if (auto purged = purge_logged(*actor, purge_target_.clock.base(*actor), rows, now); !purged) {
       return purged;
     }
     put_floor();
@@ -84,13 +90,13 @@ Result<void> Store::purge_step(std::size_t rows) {
   }
   for (; rows > 0 && !found_spent_.empty(); --rows) {
     const auto found = found_spent_.extract(found_spent_.begin());
-    if (auto purged = purge_row(found.value()); !purged) return tl::unexpected(purged.error());
+    if (auto purged = purge_row(found.value(), now); !purged) return tl::unexpected(purged.error());
   }
-  return pass_ == PurgePass::none || rows == 0 ? Result<void>{} : pass_step(rows);
+  return pass_ == PurgePass::none || rows == 0 ? Result<void>{} : pass_step(rows, now);
 }
 
 // A part of a pass over all rows.
-Result<void> Store::pass_step(std::size_t rows) {
+Result<void> Store::pass_step(std::size_t rows, WallTime now) {
   struct Found {
     std::string row_key;
     bool expired = false;
@@ -117,7 +123,7 @@ Result<void> Store::pass_step(std::size_t rows) {
       });
   if (!scanned) return scanned;
   for (const Found& row : found) {
-    const auto went = purge_row(row.row_key);
+    const auto went = purge_row(row.row_key, now);
     if (!went) return tl::unexpected(went.error());
     if (row.expired && !*went) ++unspent_;
   }
@@ -128,7 +134,7 @@ Result<void> Store::pass_step(std::size_t rows) {
 }
 
 // Purges what the log names of this actor, up to `to`, at most so many rows.
-Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t rows) {
+Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t rows, WallTime now) {
   std::vector<std::string> named;
   auto visited =
       visit_log(actor, purged_.clock.base(actor), [&](std::uint64_t sequence, std::string_view row_key) {
@@ -154,20 +160,22 @@ Result<void> Store::purge_logged(ActorId actor, std::uint64_t to, std::size_t ro
     }
   }
   for (const std::string& row_key : named) {
-    if (auto purged = purge_row(row_key); !purged) return tl::unexpected(purged.error());
+    if (auto purged = purge_row(row_key, now); !purged) return tl::unexpected(purged.error());
   }
   return {};
 }
 
-// Answers false for a row that is not spent. (One that is damaged is healed by a peer.)
-Result<bool> Store::purge_row(const std::string& row_key) {
+// Answers false for a row that is not spent. (One that is damaged is healed by a peer.) What the line says of
+// a time that is still to come is not so: the clock was set back.
+Result<bool> Store::purge_row(const std::string& row_key, WallTime now) {
+  const WallTime expired = std::min(purged_.expired, now);
   const auto stored = pending_.get(Table::rows, row_key);
   if (!stored) return tl::unexpected(stored.error());
   if (!stored->value) return true;
   const auto record = decode_record(row_key, *stored->value);
-  if (!record || record->shown_until > purged_.expired.millis) return false;
+  if (!record || record->shown_until > expired.millis) return false;
   const auto body = decode_body(record->body);
-  if (!body || !body->row.is_spent(purged_.expired)) return false;
+  if (!body || !body->row.is_spent(expired)) return false;
   const auto above = body->row.above(purged_.clock);
   if (above && !planted(Fault::purged_above_floor)) {
     note_unripe(*above, row_key);

@@ -102,10 +102,10 @@ void Store::restart_tree() {
 
 bool Store::has_work() const { return tree_is_suspect_ || !tree_->complete() || !swept_ || has_to_purge(); }
 
-Result<void> Store::work(std::size_t rows) {
+Result<void> Store::work(std::size_t rows, WallTime now) {
   if (tree_is_suspect_) restart_tree();
   if (!tree_->complete()) return build_step(rows);
-  return swept_ ? purge_step(rows) : sweep_step(rows);
+  return swept_ ? purge_step(rows, now) : sweep_step(rows);
 }
 
 Result<void> Store::build_step(std::size_t rows) {

@@ -9,6 +9,7 @@
 
 #include "store/lmdb/data_directory.h"
 #include "store/lmdb/environment.h"
+#include "store/lmdb/journal_segment.h"
 #include "store/lmdb/meta_pages.h"
 #include "store/restored.h"
 
@@ -60,14 +61,12 @@ Result<Restored> rename_owner(const Environment& environment, const NodeIdentity
 }
 
 // In one synchronous transaction.
-Result<Restored> rename_in(const std::string& directory, const NodeIdentity& fresh) {
-  LmdbOptions options;
-  options.directory = directory;
-  const auto environment = Environment::open(options);
+Result<Restored> rename_in(const LmdbOptions& data, const NodeIdentity& fresh) {
+  const auto environment = Environment::open(data);
   if (!environment) return tl::unexpected(environment.error());
   auto renamed = rename_owner(*environment, fresh);
   if (renamed && mdb_env_sync(environment->get(), 1) != 0)
-    return fail(ErrorCode::io, "cannot sync " + data_file(directory));
+    return fail(ErrorCode::io, "cannot sync " + data_file(data.directory));
   return renamed;
 }
 
@@ -84,18 +83,22 @@ Result<Restored> fill(const std::string& file, const std::string& directory, con
   if (auto copied = copy_file(file, data_file(directory)); !copied) return tl::unexpected(copied.error());
   if (auto whole = check_whole_copy(data_file(directory)); !whole) return tl::unexpected(whole.error());
   ::chmod(data_file(directory).c_str(), 0600);
-  return rename_in(directory, fresh);
+  LmdbOptions options;
+  options.directory = directory;
+  return rename_in(options, fresh);
 }
 
 }  // namespace
 
-Result<void> rename_data(const std::string& directory, const NodeIdentity& fresh) {
+Result<void> rename_data(const LmdbOptions& data, const NodeIdentity& fresh) {
+  const std::string& directory = data.directory;
   const auto locked = DataDirectory::open(directory);
   if (!locked) return tl::unexpected(locked.error());
   std::error_code error;  // The journal names its owner: it goes first.
   std::filesystem::remove_all(directory + "/journal", error);
   if (error) return fail(ErrorCode::io, "remove " + directory + "/journal: " + error.message());
-  return rename_in(directory, fresh).map([](const Restored&) {});
+  if (auto synced = sync_directory(directory); !synced) return synced;
+  return rename_in(data, fresh).map([](const Restored&) {});
 }
 
 Result<Restored> restore_backup(const std::string& file, const std::string& directory,

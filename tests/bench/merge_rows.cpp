@@ -144,7 +144,8 @@ int run(const Plan& plan) {
   const auto store = Store::open(**disk, **journal, std::move(options));
   check(store.has_value(), "the store can be opened");
   (*store)->refresh_space();
-  while (!(*store)->tree().complete()) check((*store)->work(100'000).has_value(), "the tree can be built");
+  while (!(*store)->tree().complete())
+    check((*store)->work(100'000, {}).has_value(), "the tree can be built");
   const auto rows = overwritten(**store, plan);
   Receiver receiver(**store, **disk, **journal);
   measure(receiver, rows, plan.batch_rows);

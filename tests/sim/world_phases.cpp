@@ -133,7 +133,7 @@ std::optional<std::string> World::purge_all() {
         if (!row || row->row.empty()) continue;
         // A delete that won over values that expire waits for a pass that others ask for.
         const bool expires = row->row.shown_until().has_value();
-        if (row->row.may_vanish({purged, expires ? expired : WallTime{}}))
+        if (row->row.may_vanish(purged, expires ? expired : WallTime{}))
           left = "key " + key + " was not purged";
       }
     }

@@ -467,14 +467,14 @@ TEST_CASE("a tombstone below the floor gives way to a write that was made where 
   for (const bool below : {false, true}) {
     RegisterRow deleted = row_of(tombstone({a, 1}, 9));
     RegisterRow other = written;
-    CHECK(deleted.settle_spent(other, Line{below ? up_to(a, 1) : Clock{}, {}}) == below);
+    CHECK(deleted.settle_spent(other, below ? up_to(a, 1) : Clock{}, {}) == below);
     deleted.merge(other);
     CHECK((deleted.winner()->content == Content::value) == below);
     CHECK(deleted.context().covers(Dot{a, 1}) == below);
   }
   RegisterRow alive = row_of(value({a, 1}, 9, "v"));  // A value never does.
   RegisterRow other = written;
-  CHECK_FALSE(alive.settle_spent(other, Line{up_to(a, 1), {}}));
+  CHECK_FALSE(alive.settle_spent(other, up_to(a, 1), {}));
 }
 
 TEST_CASE("an expired value below the line gives way to increments that were made where it was purged") {
@@ -484,7 +484,7 @@ TEST_CASE("an expired value below the line gives way to increments that were mad
     RegisterRow old = row_of(expires);
     RegisterRow counted;
     CHECK(counted.increment({{b, 2}, {{}}, *Decimal::parse("2")}, {2000}) == RegisterRow::Incremented::done);
-    CHECK(old.settle_spent(counted, Line{up_to(a, 1), {expired}}) == (expired == 1000));
+    CHECK(old.settle_spent(counted, up_to(a, 1), {expired}) == (expired == 1000));
     old.merge(counted);
     CHECK(old.shown({2000})->text() == "2");
   }

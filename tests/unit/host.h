@@ -43,7 +43,7 @@ struct Host {
     work();
   }
   void work() {
-    while (store->has_work()) REQUIRE(store->work(5));
+    while (store->has_work()) REQUIRE(store->work(5, clock));
   }
   // Makes all durable, or undoes it if the journal is full.
   Store::CommitOutcome commit() {
@@ -65,13 +65,13 @@ struct Host {
     return *found ? std::string((*found)->value) : "(nil)";
   }
   // Takes all rows of another host, as an exchange would, but not its clock.
-  void take_rows_of(Host& other) {
+  void take_rows_of(Host& other, WallTime at = now) {
     std::vector<std::pair<std::string, std::string>> rows;
     REQUIRE(other.store->visit_rows(Range::all(), {}, [&](const RowView& row) {
       rows.emplace_back(row.row_key, row.body);
       return true;
     }));
-    for (const auto& [row_key, body] : rows) REQUIRE(store->merge_row(row_key, body, now));
+    for (const auto& [row_key, body] : rows) REQUIRE(store->merge_row(row_key, body, at));
   }
   Uint128 root() const { return root_digest(store->tree(), store->clear(), store->hash_keys()); }
   bool proven() const {
@@ -83,6 +83,7 @@ struct Host {
   }
 
   StoreOptions options;
+  WallTime clock = now;  // While it works.
   VirtualDisk disk;
   VirtualJournal journal;
   std::unique_ptr<Store> store;

@@ -137,10 +137,11 @@ TEST_CASE("a start finds what had expired, and was not purged when the process e
             {pair.wall(side).millis + 5000}};
   REQUIRE(side.host.store->raise_floor(line));
   side.host.store->purge_to(line);
-  while (side.host.store->purged() != line) REQUIRE(side.host.store->work(1));
+  while (side.host.store->purged() != line) REQUIRE(side.host.store->work(1, pair.wall(side)));
   REQUIRE(side.host.store->purged_rows() == 0);  // The line is told, the pass to come.
   side.host.commit();
   side.node.reset();
+  side.host.clock = line.expired;
   side.host.open();
   CHECK(side.host.store->purged() == line);
   CHECK(side.host.store->tree().total().count == 1);
@@ -173,7 +174,7 @@ TEST_CASE("an expired value gives way to a write that was made where it was purg
     const Line line{host.store->clock(), {later.millis + (below ? 1000u : 999u)}};
     REQUIRE(host.store->raise_floor(line));
     other.set("key", "new");
-    host.take_rows_of(other);
+    host.take_rows_of(other, {later.millis + 2000});
     CHECK(host.get("key", {later.millis + 2000}) == (below ? "new" : "(nil)"));
   }
 }
@@ -211,4 +212,57 @@ TEST_CASE("writes that a damaged journal has lost, and nobody has, hold no floor
     host.open();
     CHECK(host.store->identity().retired == std::vector{ActorId{100}});
   }
+}
+
+TEST_CASE("a peer that says that all has expired is not believed") {
+  Purging pair;
+  pair.set(pair.a, "key", 1h);
+  pair.a.host.set("ever", "v");
+  pair.run(10);
+  Status lie;
+  const auto encoded = [](const Clock& clock) {
+    std::string bytes;
+    ByteWriter out(bytes);
+    clock.encode(out);
+    return bytes;
+  };
+  const std::string clock = encoded(pair.b.host.store->clock());
+  lie.tree_complete = lie.clock_whole = true;
+  lie.root = pair.b.host.root();
+  lie.clock = lie.floor = lie.purged = clock;
+  lie.time = pair.wall(pair.b);
+  lie.expired = lie.floor_expired = lie.purged_expired = {~std::uint64_t{0}};
+  Outbox out;
+  pair.a.node->on_message({1}, Channel::control, encode(lie), pair.now(), out);
+  for (int i = 0; i < 10; ++i) pair.tick(200ms);
+  pair.run(10);
+  CHECK(pair.rows() == 4);
+  CHECK(pair.a.host.store->floor().expired <= pair.wall(pair.a));
+}
+
+TEST_CASE("lines that were agreed on by clocks that were ahead take nothing that is alive") {
+  Purging pair;
+  for (Side* side : {&pair.a, &pair.b}) side->ahead = 1h;
+  pair.set(pair.a, "short", 1s);
+  pair.run(60);
+  REQUIRE(pair.rows() == 0);
+  REQUIRE(pair.a.host.store->purged().expired > pair.now().wall);
+  const bool both = GENERATE(true, false);  // Or one alone, whose lines are not those of the others then.
+  if (!both) pair.b.host.store->forget_expired();
+  for (Side* side : {&pair.a, &pair.b}) side->ahead = 0s;
+  pair.set(pair.a, "key", 60s);
+  REQUIRE(pair.b.host.keyspace->remove("nothing", pair.now().wall));
+  pair.set(pair.b, "deleted", 60s);
+  pair.run(5);
+  REQUIRE(pair.b.host.keyspace->remove("deleted", pair.now().wall));
+  pair.run(50);
+  CHECK(pair.rows() == 2);
+  CHECK(pair.get(pair.a, "key") == "v");
+  CHECK(pair.get(pair.b, "key") == "v");
+  CHECK(pair.equal());
+  CHECK(pair.a.noticed("the clock was set back") != both);
+  const Line& mine = pair.a.host.store->purged();
+  const Line& theirs = pair.b.host.store->purged();
+  CHECK(mine.clock == theirs.clock);
+  CHECK((mine.expired <= pair.now().wall) != both);
 }

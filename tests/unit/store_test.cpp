@@ -521,7 +521,7 @@ TEST_CASE("whatever is written, committed and restarted, the store reads like a 
         REQUIRE(host.keyspace->clear(now));
         applied.clear();
         break;
-      case 5: REQUIRE(host.store->work(3)); break;
+      case 5: REQUIRE(host.store->work(3, test::now)); break;
       default: host.set(key, std::to_string(step)); applied[key] = std::to_string(step);
     }
     const auto expected = applied.find(key);
@@ -560,8 +560,8 @@ TEST_CASE("a sweep that an undo interrupts begins anew") {
   host.commit();
   REQUIRE(host.keyspace->clear(now));
   host.commit();
-  while (!host.store->tree().complete()) REQUIRE(host.store->work(100));
-  REQUIRE(host.store->work(50));
+  while (!host.store->tree().complete()) REQUIRE(host.store->work(100, test::now));
+  REQUIRE(host.store->work(50, test::now));
   host.journal.full = true;
   host.set("k", "v");
   host.commit();
