@@ -6,9 +6,10 @@
 
 namespace knit {
 
-// Another number for another machine, and for another file on the same one: a copy has another inode, and a
-// file that was moved within its file system has not. 0: the file cannot be asked. What is cloned with its
-// disk and its machine id (a snapshot of a virtual machine) lies in the same place.
+// Another number for another machine, and for another file of the same file system: a copy has another inode,
+// and a file that was renamed has not. 0: the file cannot be asked. What is cloned with its file system and
+// machine id (a snapshot of a virtual machine, or of a volume) lies in the same place. Devices do not count,
+// since their numbers change.
 std::uint64_t place_of(const std::string& file);
 
 }  // namespace knit

@@ -266,3 +266,42 @@ TEST_CASE("lines that were agreed on by clocks that were ahead take nothing that
   CHECK(mine.clock == theirs.clock);
   CHECK((mine.expired <= pair.now().wall) != both);
 }
+
+TEST_CASE("what is said while a message is at work does not stand for it") {
+  Purging pair;
+  const auto hear = [&pair](Side& from, Side& to) {  // Without working on it.
+    while (!from.sent.empty()) {
+      from.host.commit();
+      const Send send = std::move(from.sent.front());
+      from.sent.pop_front();
+      Outbox out;
+      to.node->on_message(send.link, send.channel, send.message, pair.now(), out);
+      to.node->push(pair.now(), out);
+      to.take(out);
+    }
+  };
+  const auto tick = [&pair](Side& side) {
+    Outbox out;
+    side.node->on_tick(pair.now(), out);
+    side.node->push(pair.now(), out);
+    side.take(out);
+  };
+  pair.begin_repair();
+  hear(pair.a, pair.b);
+  REQUIRE(pair.b.node->has_work());  // B reads what A is to be told, and does not come to an end.
+  pair.a.host.set("key", "v");
+  const Dot written{{100}, 1};
+  tick(pair.a);
+  hear(pair.a, pair.b);
+  REQUIRE(pair.b.host.store->clock().covers(written));
+  for (int i = 0; i < 20; ++i) {  // B tells its clock, and then that it is still at work.
+    pair.time += 200ms;
+    tick(pair.b);
+    hear(pair.b, pair.a);
+    tick(pair.a);
+    hear(pair.a, pair.b);
+    CHECK(pair.a.host.store->floor().clock.base({100}) == 0);
+  }
+  pair.run(10);
+  CHECK(pair.a.host.store->floor().clock.base({100}) == 1);
+}
