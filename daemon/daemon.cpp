@@ -155,7 +155,9 @@ Result<void> Daemon::open_store() {
   journal_.reset();
   disk_.reset();
   const NodeIdentity fresh{NodeId{random_id()}, ActorId{random_id()}};
-  if (auto renamed = rename_data(lmdb_options(), fresh); !renamed) return renamed;
+  if (auto renamed = rename_data(config_.node.data_directory, whole_pages(config_.store.map_bytes), fresh);
+      !renamed)
+    return renamed;
   return open_data();
 }
 
@@ -190,15 +192,11 @@ Result<void> Daemon::commit_all() {
   return committed;
 }
 
-LmdbOptions Daemon::lmdb_options() const {
-  LmdbOptions options;
-  options.directory = config_.node.data_directory;
-  options.map_bytes = whole_pages(config_.store.map_bytes);
-  return options;
-}
-
 Result<void> Daemon::open_disk() {
-  auto disk = LmdbStore::open(lmdb_options(), [this] { commit_ended_.wake(); });
+  LmdbOptions lmdb;
+  lmdb.directory = config_.node.data_directory;
+  lmdb.map_bytes = whole_pages(config_.store.map_bytes);
+  auto disk = LmdbStore::open(lmdb, [this] { commit_ended_.wake(); });
   if (!disk) return tl::unexpected(disk.error());
   disk_ = std::move(*disk);
 

@@ -55,7 +55,6 @@ class Daemon {
   Result<void> open_store();
   Result<void> open_data();
   Result<void> commit_all();
-  LmdbOptions lmdb_options() const;
   Result<void> open_disk();
   void make_node();
   void start_membership();

@@ -90,14 +90,16 @@ Result<Restored> fill(const std::string& file, const std::string& directory, con
 
 }  // namespace
 
-Result<void> rename_data(const LmdbOptions& data, const NodeIdentity& fresh) {
-  const std::string& directory = data.directory;
+Result<void> rename_data(const std::string& directory, std::uint64_t map_bytes, const NodeIdentity& fresh) {
   const auto locked = DataDirectory::open(directory);
   if (!locked) return tl::unexpected(locked.error());
   std::error_code error;  // The journal names its owner: it goes first.
   std::filesystem::remove_all(directory + "/journal", error);
   if (error) return fail(ErrorCode::io, "remove " + directory + "/journal: " + error.message());
   if (auto synced = sync_directory(directory); !synced) return synced;
+  LmdbOptions data;
+  data.directory = directory;
+  data.map_bytes = map_bytes;
   return rename_in(data, fresh).map([](const Restored&) {});
 }
 

@@ -7,7 +7,6 @@
 
 #include "base/result.h"
 #include "store/identity.h"
-#include "store/lmdb/environment.h"
 
 namespace knit {
 
@@ -24,9 +23,9 @@ struct Restored {
 Result<Restored> restore_backup(const std::string& file, const std::string& directory,
                                 const NodeIdentity& fresh);
 
-// The data in that directory are those of the node `fresh` from now on. Its journal is removed. Requires: all
+// The data of `directory` are those of the node `fresh` from now on. Its journal is removed. Requires: all
 // that the journal held is in the ordered store. Errors: refused if it is in use; corrupt, wrong_format,
 // disk_full, io: it can be tried again.
-Result<void> rename_data(const LmdbOptions& data, const NodeIdentity& fresh);
+Result<void> rename_data(const std::string& directory, std::uint64_t map_bytes, const NodeIdentity& fresh);
 
 }  // namespace knit

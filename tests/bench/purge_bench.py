@@ -1,6 +1,6 @@
 """Many keys are written and deleted on three nodes: how soon their rows are gone once the last node has the deletes,
 whether roots agree all the while, and whether the room is used again; then the same while one node is away, which comes
-back and revives nothing."""
+back and revives nothing; then all of them expire at one instant."""
 
 import threading
 import time
@@ -21,13 +21,29 @@ def arguments():
     return parser.parse_args()
 
 
-def delete(connection, numbers):
+def for_each(connection, numbers, verb, *arguments):
     numbers = list(numbers)
     for first in range(0, len(numbers), PIPELINE):
         batch = numbers[first:first + PIPELINE]
-        connection.socket.sendall(b"".join(command(b"DEL", key_of(number)) for number in batch))
+        connection.socket.sendall(b"".join(command(verb, key_of(number), *arguments) for number in batch))
         answers = connection.answers.read(4 * len(batch))
         assert answers == b":1\r\n" * len(batch), answers[:200]
+
+
+def expire(cluster, options):
+    """From the moment they expire on all nodes alike."""
+    fill(cluster, options)
+    begin = time.time() + 10 + options.rows / 20_000
+    with Connection(cluster.nodes[0]) as connection:
+        for_each(connection, range(options.rows), b"PEXPIREAT", b"%d" % (begin * 1000))
+    cluster.await_equal(300)
+    assert time.time() < begin, "they have expired too soon"
+    time.sleep(begin - time.time())
+    with Watch(cluster.nodes) as watch:
+        wait_until(lambda: all(status_of(node)["rows"] == 0 for node in cluster.nodes), "what has expired is purged", 300)
+        report("expired", time.time() - begin, "s until all that has expired is purged", at_most=10)
+        cluster.await_equal(60)
+    report("unequal_when_expired", watch.unequal, "times `knit status` found a difference", at_most=0, looks=watch.looks)
 
 
 class Watch:
@@ -86,7 +102,7 @@ def main():
             fill(cluster, options)
             with Watch(cluster.nodes) as watch:
                 with Connection(alpha) as connection:
-                    delete(connection, range(options.rows))
+                    for_each(connection, range(options.rows), b"DEL")
                 await_purged(cluster, f"purged_{number + 1}")
                 cluster.await_equal(60)
             report("unequal", watch.unequal, "times `knit status` found a difference", at_most=0, looks=watch.looks)
@@ -96,7 +112,7 @@ def main():
         fill(cluster, options)
         gamma.end()
         with Connection(alpha) as connection:
-            delete(connection, range(options.rows))
+            for_each(connection, range(options.rows), b"DEL")
         kept = status_of(alpha)["rows"]
         report("kept_while_one_is_away", kept, "rows", at_least=options.rows)
         begin = time.monotonic()
@@ -106,6 +122,7 @@ def main():
         report("return", time.monotonic() - begin, "s, from the start of the daemon until all is purged")
         cluster.await_equal(60)
         report("revived", sum(status_of(node)["keys"] for node in cluster.nodes), "keys", at_most=0)
+        expire(cluster, options)
 
 
 main()
