@@ -32,7 +32,11 @@ class VirtualDisk final : public OrderedStore {
   // Flips one byte of a stored row, or loses it: behind the store's back, between two boots.
   void damage_row(std::uint64_t random);
   void lose_row(std::uint64_t random);
-  static void damage(std::string& record, std::uint64_t random) { record[random % record.size()] ^= 0x40; }
+  // Twice the same does not undo it.
+  static void damage(std::string& record, std::uint64_t random) {
+    char& byte = record[random % record.size()];
+    byte = static_cast<char>(byte + 0x25);
+  }
   // All there is of a table, to be damaged.
   using Entries = std::map<std::string, std::string, std::less<>>;
   Entries& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
