@@ -407,9 +407,6 @@ class Node {
   bool knows_members() const;
   bool nobody_has_more(ActorId actor) const;
   void give_up_gaps(Now now, Outbox& out);
-  void let_expire(Now now);
-  bool agree_on_expiry();
-  void forget_wrong_time(Now now, Outbox& out);
   std::optional<Line> common_to_members(const Line& mine, FunctionRef<const Line*(const Peer&)> of) const;
   bool may_adopt(const Clock& floor) const;
   void raise_floor(Now now);
@@ -421,6 +418,11 @@ class Node {
   std::optional<ExchangeMode> mode_with(const Peer& peer, bool only_compare) const;
   Clock fence_of(const Peer& peer) const;
   ExchangeOptions session_options(const Peer& peer, Now now) const;
+
+  // What has expired: node_expiry.cpp.
+  void let_expire(Now now);
+  bool agree_on_expiry();
+  void forget_wrong_time(Now now, Outbox& out);
 
   // Membership: node_members.cpp.
   void handle(LinkId link, const Gossip& gossip, Now now, Outbox& out);
