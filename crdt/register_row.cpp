@@ -317,32 +317,40 @@ std::optional<Dot> RegisterRow::above(const Clock& floor) const {
   return found == superseded.end() ? std::nullopt : std::optional(*found);
 }
 
-std::vector<Dot> RegisterRow::spent_beside(const RegisterRow& other, const Clock& floor,
-                                           WallTime expired) const {
-  std::vector<Dot> spent;
+RegisterRow::Spent RegisterRow::spent_beside(const RegisterRow& other, const Clock& floor,
+                                             WallTime expired) const {
+  const auto unknown = [&](Dot dot) {
+    return dot.sequence <= floor.base(dot.actor) && !other.context_.covers(dot);
+  };
+  Spent spent;
   for (const Sibling& mine : siblings_) {
     const bool is_spent = mine.content != Content::value || mine.expiry.passed(expired);
-    const bool lies_below = mine.dot.sequence <= floor.base(mine.dot.actor);
-    const bool known =
-        other.context_.covers(mine.dot) || find_dot(other.siblings_, mine.dot) != other.siblings_.end();
-    if (is_spent && lies_below && !known) spent.push_back(mine.dot);
+    const bool known = find_dot(other.siblings_, mine.dot) != other.siblings_.end();
+    if (is_spent && unknown(mine.dot) && !known) spent.siblings.push_back(mine.dot);
+  }
+  // A later state of a sealed one may be somewhere.
+  for (const Component& mine : counter_.components()) {
+    const bool is_spent = !mine.live(expired) && !mine.sealed;
+    const bool known = other.counter_.find(mine.created) != nullptr;
+    if (is_spent && unknown(mine.last_dot()) && !known) spent.components.push_back(mine.created);
   }
   return spent;
 }
 
-void RegisterRow::give_up(std::span<const Dot> spent) {
-  for (const Dot dot : spent) {
+void RegisterRow::give_up(const Spent& spent) {
+  for (const Dot dot : spent.siblings) {
     siblings_.erase(find_dot(siblings_, dot));
     context_.add(dot);
   }
+  for (const Dot created : spent.components) counter_.drop(created, context_);
 }
 
 bool RegisterRow::settle_spent(RegisterRow& other, const Clock& floor, WallTime expired) {
   if (empty() || other.empty()) return false;
-  const std::vector<Dot> mine = spent_beside(other, floor, expired);
+  const Spent mine = spent_beside(other, floor, expired);
   other.give_up(other.spent_beside(*this, floor, expired));
   give_up(mine);
-  return !mine.empty();
+  return !mine.siblings.empty() || !mine.components.empty();
 }
 
 bool RegisterRow::keep_what_is_in(const RowVersion& theirs, const Clock& fence) {

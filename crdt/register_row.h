@@ -152,10 +152,10 @@ class RegisterRow {
   // A dot that keeps a spent row from vanishing. Empty: all that the row tells lies at or below the floor.
   std::optional<Dot> above(const Clock& floor) const;
   bool may_vanish(const Clock& floor, WallTime expired) const { return is_spent(expired) && !above(floor); }
-  // Before a merge of two rows of nodes that both have all of `floor`: a sibling that is spent in one, at or
-  // below the floor, and unknown to the other although that is not empty, was superseded by what the other
-  // shows, by somebody who had purged it. Its dot goes into the context. Returns true if anything went here.
-  // Spent increments stay: they hide nothing.
+  // Before a merge of two rows of nodes that both have all of `floor`: what is spent in one, lies at or below
+  // the floor, and is unknown to the other although that is not empty, was superseded by what the other
+  // shows, by somebody who had purged it. Its dots go into the context. Returns true if anything went here.
+  // Sealed components stay.
   bool settle_spent(RegisterRow& other, const Clock& floor, WallTime expired);
   // Rejoin: `theirs` is the row of somebody who has all of `fence`, as all others have, where this node lacks
   // some. What is in `fence` and unknown to `theirs` was superseded, and what superseded it was purged.
@@ -180,8 +180,12 @@ class RegisterRow {
 
  private:
   void limit_siblings();
-  std::vector<Dot> spent_beside(const RegisterRow& other, const Clock& floor, WallTime expired) const;
-  void give_up(std::span<const Dot> spent);
+  struct Spent {
+    std::vector<Dot> siblings;
+    std::vector<Dot> components;  // By the dots that created them.
+  };
+  Spent spent_beside(const RegisterRow& other, const Clock& floor, WallTime expired) const;
+  void give_up(const Spent& spent);
 
   std::vector<Sibling> siblings_;
   VersionVector context_;

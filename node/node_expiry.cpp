@@ -52,6 +52,8 @@ bool Node::agree_on_expiry() {
     const bool says = peer != nullptr && peer->has && peer->has->expired >= agreement_->expired;
     const auto said = says ? agreement_->clocks.try_emplace(peer->hello.node, peer->has->clock).first
                            : agreement_->clocks.end();
+    // What it has lost since, nobody may have.
+    if (says && !peer->has->clock.covers(said->second)) said->second = peer->has->clock;
     if (says) all_have.join(said->second);
     all = all && (says || planted(Fault::expired_by_one_clock));
   });

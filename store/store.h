@@ -316,7 +316,7 @@ class Store final : public Replica {
   Result<bool> purge_row(const std::string& row_key, WallTime now);
   Result<void> pass_step(std::size_t rows, WallTime now);
   bool has_to_purge() const;
-  bool has_spent_rows() const;
+  bool has_spent_rows();
   void ask_pass() const;
   void note_spent(std::string_view row_key, std::string_view body) const;
   void note_unripe(Dot waits_for, std::string_view row_key) const;

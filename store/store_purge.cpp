@@ -67,8 +67,11 @@ bool Store::has_to_purge() const {
   return passes() || (!purge_held_ && rises);
 }
 
-// Where nothing was deleted, and nothing waits, there is nothing to look for: writers do not pay for it.
-bool Store::has_spent_rows() const { return tree_->total().count != census_.stored() || !unripe_.empty(); }
+// Where nothing was deleted or has expired, and nothing waits, there is nothing to look for: writers do not
+// pay for it.
+bool Store::has_spent_rows() {
+  return tree_->total().count != census_.stored() || !unripe_.empty() || census_.expired(purged_.expired) > 0;
+}
 
 Result<void> Store::purge_step(std::size_t rows, WallTime now) {
   if (const auto actor = next_to_purge()) {

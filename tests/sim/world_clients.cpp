@@ -68,6 +68,7 @@ void World::read_all(Host& host, Outbox& out) {
 void World::end_read(Host& host, const JobDone& done) {
   const auto read = host.reads.extract(done.job);
   if (read.empty() || !done.error.empty()) return;
+  if (host.scarred.contains(read.mapped().key)) return;  // Lost here, perhaps while it was read.
   const auto missing = model_.missing(read.mapped().key, read.mapped().shown, *host.store);
   if (!missing.empty())
     violation_ =
