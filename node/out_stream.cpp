@@ -156,8 +156,8 @@ OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& r
   std::string_view body;
   if (row_key != clear_row_key()) {
     const auto found = store.body_of(row_key);
-    // Cleared, or purged since (a raised expiry does not keep a row from that): peers need nothing of it.
-    const bool gone = !found && (store.clear().covers(dot) || store.was_purged(row_key));
+    // Cleared, or purged since (a raised expiry does not keep a row from either): peers need nothing of it.
+    const bool gone = !found && (store.clear().covers(dot) || store.went_lately(row_key));
     const bool replaced = found && [&] {
       const std::uint64_t last = shown_sequence(*found, dot.actor);
       return last > dot.sequence && last <= reading.to;

@@ -167,8 +167,8 @@ class Store final : public Replica {
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
   // for it.
   void hold_purge(bool held) { purge_held_ = held; }
-  // Lately. False may mean that it is not remembered.
-  bool was_purged(std::string_view row_key) const { return purged_lately_.contains(row_key); }
+  // Purged, or swept after a clear. False may mean that it is not remembered.
+  bool went_lately(std::string_view row_key) const { return gone_lately_.contains(row_key); }
   const Line& purged() const override { return purged_; }
   // Rows are being purged that lie at or below purged().
   bool passes() const { return !purge_held_ && (pass_ != PurgePass::none || !found_spent_.empty()); }
@@ -319,6 +319,7 @@ class Store final : public Replica {
   bool has_spent_rows();
   void ask_pass() const;
   void note_spent(std::string_view row_key, std::string_view body) const;
+  void note_gone(const std::string& row_key);
   void note_unripe(Dot waits_for, std::string_view row_key) const;
 
   Result<void> build_step(std::size_t rows);
@@ -352,7 +353,7 @@ class Store final : public Replica {
   Line purged_;
   Line purge_target_;
   std::uint64_t purged_rows_ = 0;
-  std::set<std::string, std::less<>> purged_lately_;
+  std::set<std::string, std::less<>> gone_lately_;
   // Spent rows that were looked at, and the dot that each waits for; or some were forgotten.
   mutable std::multimap<Dot, std::string> unripe_;
   mutable bool unripe_forgotten_ = false;

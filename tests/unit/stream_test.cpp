@@ -317,6 +317,21 @@ TEST_CASE("a row that was purged is covered, with a raised expiry that only the 
   CHECK(streaming.reader.store->clock().covers({{100}, 2}));
 }
 
+TEST_CASE("a row that was cleared is covered, with a raised expiry that the clear does not know of") {
+  Streaming streaming;
+  Host& writer = streaming.writer;
+  writer.set("a", "v", Expiry{test::now.millis + 1000});
+  Host other(3);
+  other.take_rows_of(writer);
+  REQUIRE(other.keyspace->clear(test::now));
+  REQUIRE(writer.keyspace->set_expiry("a", Expiry{test::now.millis + 2000}, test::now));
+  REQUIRE(writer.store->merge_clear(other.store->clear(), test::now));
+  writer.work();
+  REQUIRE_FALSE(writer.store->clear().covers({{100}, 2}));
+  streaming.run();
+  CHECK(streaming.reader.store->clock().covers({{100}, 2}));
+}
+
 TEST_CASE("batches are compressed when a peer does not keep up, if it pays") {
   for (const bool pays : {true, false}) {
     std::mt19937_64 random(1);
