@@ -267,7 +267,9 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   });
   if (auto done = scan.with(std::move(visited)); !done) return done;
   if (role_ == Role::compare && options_.mode == ExchangeMode::fence) {
-    const RowVersion anything = RegisterRow::unreadable(replica_.clock()).version();
+    RowVersion anything;  // What lies above a gap, too.
+    for (const auto& [actor, entry] : replica_.clock().entries())
+      anything.context.add({actor, replica_.clock().highest(actor)});
     replica_.visit_damaged(list.prefix.range(), [&](std::string_view row_key) {
       rows.push_back({hashes_.tag(row_key), anything, wire::RowDetails{std::string(row_key), {}, {}, 0}});
     });

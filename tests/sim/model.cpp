@@ -18,6 +18,12 @@ bool counts(const RegisterRow& row, Dot dot) {
   });
 }
 
+// By a clear that its host may not have been told of yet.
+bool was_cleared(const RegisterRow& row, Dot dot) {
+  return std::any_of(row.siblings().begin(), row.siblings().end(),
+                     [&](const Sibling& s) { return s.dot == dot && s.content == Content::cleared; });
+}
+
 std::string text_of(const std::map<Dot, Stamp>& siblings) {
   std::string text;
   for (const auto& [dot, stamp] : siblings) text += " " + to_string(dot);
@@ -134,6 +140,7 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     for (const Dot dot : w->superseded) superseded.add(dot);
     if (w->scarred && !holds(row, w->dot) && row.context().covers(w->dot)) continue;
     if (is_purged(*w) && !holds(row, w->dot)) continue;
+    if (was_cleared(row, w->dot)) continue;
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }
   return expected;
