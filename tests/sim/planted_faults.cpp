@@ -66,7 +66,7 @@ constexpr std::array faults{
     PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 1500, clears},
     PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 1500, clears},
     PlantedFault{Fault::purged_above_floor, "purged_above_floor", "invariant 6", 100},
-    PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 2500},
+    PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 6000},
     PlantedFault{Fault::gap_given_up_alone, "gap_given_up_alone", "rule 7", 1000},
     PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 60},
     PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 2000},
