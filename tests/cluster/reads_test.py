@@ -4,6 +4,7 @@ import unittest
 
 import redis
 from harness import SLOWNESS, Cluster, wait_until
+from members_test import members_of
 
 
 class ReadsTest(unittest.TestCase):
@@ -13,6 +14,9 @@ class ReadsTest(unittest.TestCase):
             node.config["read"] = {"timeout": f"{1000 * SLOWNESS}ms", **read}
         self.cluster.start()
         self.cluster.await_sync()
+        # Who is cut off before it was probed once is not found dead for long.
+        wait_until(lambda: all(member["round_trip_us"] >= 0 for node in self.cluster.nodes
+                               for member in members_of(node).values()), "all have answered probes of all")
         self.alpha, self.beta, self.gamma = (node.client() for node in self.cluster.nodes)
 
     def isolate(self, client, peer, on=True):
