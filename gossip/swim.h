@@ -183,6 +183,7 @@ class Swim {
   // Probing: swim_probe.cpp.
   void tick_probe(Now now, SwimOutbox& out);
   void begin_probe(Now now, SwimOutbox& out);
+  void meet_strangers(Now now, SwimOutbox& out);
   void go_on_probing(Now now, SwimOutbox& out);
   void ask_others(Now now, SwimOutbox& out);
   void end_probe(Now now, SwimOutbox& out);

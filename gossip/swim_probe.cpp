@@ -56,6 +56,7 @@ void Swim::tick_probe(Now now, SwimOutbox& out) {
 void Swim::begin_probe(Now now, SwimOutbox& out) {
   const unsigned stretch = health_.stretch();
   next_probe_ = now.steady + options_.probe_interval * stretch;
+  meet_strangers(now, out);
   const Member* target = next_target();
   if (target == nullptr) return;
   const Millis timeout = options_.probe_timeout * stretch;
@@ -67,6 +68,13 @@ void Swim::begin_probe(Now now, SwimOutbox& out) {
   next_sequence_ += options_.repings + 2;
   ++counters_.probes;
   ping(*target, probe_->sequence, out);
+}
+
+// Those whose link was cut or replaced before the lists were compared: neither would hear of the other.
+void Swim::meet_strangers(Now now, SwimOutbox& out) {
+  for (const NodeId id : links_) {
+    if (members_.find(id) == nullptr) compare_with({id, {}, true}, now, out);
+  }
 }
 
 void Swim::go_on_probing(Now now, SwimOutbox& out) {

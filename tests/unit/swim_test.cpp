@@ -507,6 +507,17 @@ TEST_CASE("comparing over a new link brings both sides all that they lack at onc
   CHECK(play[nth(200)].swim->members().digest() == expected);
 }
 
+TEST_CASE("strangers with a link meet although their first comparison was lost") {
+  Play play = two_that_differ(0);
+  play.passes = [](const Sent&, const Packet&) { return false; };  // That link was replaced by another.
+  play.link(nth(1), nth(200));
+  play.run(100ms);
+  play.passes = [](const Sent& sent, const Packet&) { return sent.link; };
+  play.link(nth(1), nth(200));
+  play.run(2s);
+  CHECK(play.lists_are_equal());
+}
+
 TEST_CASE("a comparison begun with datagrams goes on over a link when much differs") {
   Play play = two_that_differ(1000);
   play.link(nth(1), nth(200));
