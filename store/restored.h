@@ -3,6 +3,7 @@
 // still run, or have written since, and no dot is issued twice.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,9 +14,9 @@ namespace knit {
 
 constexpr std::string_view identity_record = "identity";  // Its name in the table meta.
 
-// The stored record with another node and actor. corrupt: it is damaged; wrong_format: written by a newer
-// knit.
-Result<std::string> with_identity(std::string_view record, const NodeIdentity& fresh);
+// The stored record with another node and actor, and where the data lie from now on (see
+// StoreOptions::place). corrupt: it is damaged; wrong_format: written by a newer knit.
+Result<std::string> with_identity(std::string_view record, const NodeIdentity& fresh, std::uint64_t place);
 // The cluster that a record names. Errors as above.
 Result<std::string> cluster_named_in(std::string_view record);
 

@@ -109,11 +109,11 @@ Result<Owner> unseal_owner(std::string_view record) {
 
 }  // namespace
 
-Result<std::string> with_identity(std::string_view record, const NodeIdentity& fresh) {
+Result<std::string> with_identity(std::string_view record, const NodeIdentity& fresh, std::uint64_t place) {
   auto owner = unseal_owner(record);
   if (!owner) return tl::unexpected(owner.error());
   owner->identity = fresh;
-  owner->place = 0;
+  owner->place = place;
   return sealed(identity_record, encoded(*owner));
 }
 

@@ -11,6 +11,7 @@
 #include "store/lmdb/environment.h"
 #include "store/lmdb/journal_segment.h"
 #include "store/lmdb/meta_pages.h"
+#include "store/lmdb/place.h"
 #include "store/restored.h"
 
 namespace knit {
@@ -34,7 +35,8 @@ Result<void> copy_file(const std::string& from, const std::string& to) {
 MDB_val as_value(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
 // Gives the data another owner.
-Result<Restored> rename_owner(const Environment& environment, const NodeIdentity& fresh) {
+Result<Restored> rename_owner(const Environment& environment, const NodeIdentity& fresh,
+                              std::uint64_t place) {
   MDB_txn* raw = nullptr;
   if (const int code = mdb_txn_begin(environment.get(), nullptr, 0, &raw); code != 0)
     return tl::unexpected(environment.error(code, "mdb_txn_begin"));
@@ -47,7 +49,7 @@ Result<Restored> rename_owner(const Environment& environment, const NodeIdentity
   const std::string record(static_cast<const char*>(found.mv_data), found.mv_size);
   auto cluster = cluster_named_in(record);
   if (!cluster) return tl::unexpected(cluster.error());
-  const auto renamed = with_identity(record, fresh);
+  const auto renamed = with_identity(record, fresh, place);
   if (!renamed) return tl::unexpected(renamed.error());
   MDB_val value = as_value(*renamed);
   if (const int code = mdb_put(raw, meta, &name, &value, 0); code != 0)
@@ -64,7 +66,7 @@ Result<Restored> rename_owner(const Environment& environment, const NodeIdentity
 Result<Restored> rename_in(const LmdbOptions& data, const NodeIdentity& fresh) {
   const auto environment = Environment::open(data);
   if (!environment) return tl::unexpected(environment.error());
-  auto renamed = rename_owner(*environment, fresh);
+  auto renamed = rename_owner(*environment, fresh, place_of(data_file(data.directory)));
   if (renamed && mdb_env_sync(environment->get(), 1) != 0)
     return fail(ErrorCode::io, "cannot sync " + data_file(data.directory));
   return renamed;

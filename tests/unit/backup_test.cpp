@@ -172,14 +172,14 @@ TEST_CASE("a record of another owner is sealed again, a damaged one is not") {
     record = **found;
   }
   CHECK(cluster_named_in(record) == "test");
-  const auto renamed = with_identity(record, fresh);
+  const auto renamed = with_identity(record, fresh, 0);
   REQUIRE(renamed);
   CHECK(cluster_named_in(*renamed) == "test");
   CHECK(*renamed != record);
   for (std::size_t at = 0; at < record.size(); ++at) {
     std::string damaged = record;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
-    CHECK(!with_identity(damaged, fresh));
+    CHECK(!with_identity(damaged, fresh, 0));
   }
-  CHECK(!with_identity("", fresh));
+  CHECK(!with_identity("", fresh, 0));
 }

@@ -29,7 +29,11 @@ TEST_CASE("data in another place are a copy, for as long as they name their firs
   host.open();
   CHECK(host.store->is_copy());
   std::string& record = host.disk.of(Table::meta).at(std::string(identity_record));
-  record = *with_identity(record, {{5}, {50}});
+  record = *with_identity(record, {{5}, {50}}, host.options.place);
+  host.options.place = 9;  // Before it was opened there.
+  host.open();
+  CHECK(host.store->is_copy());
+  host.options.place = 8;
   host.open();
   CHECK_FALSE(host.store->is_copy());
   CHECK(host.store->identity().node == NodeId{5});
