@@ -63,6 +63,7 @@ enum class Fault : std::uint8_t {
   rejoined_without_guard,
   refusal_read,
   causes_ignored,
+  members_ignored,
   stream_from_the_future,
 };
 

@@ -28,6 +28,7 @@
 #include "node/out_stream.h"
 #include "node/scrub.h"
 #include "node/status.h"
+#include "node/token.h"
 #include "node/wire.h"
 #include "node/write_times.h"
 #include "store/store.h"
@@ -207,9 +208,17 @@ class Node {
 
   // What clients rely on: node_sessions.cpp. `needed` has no ranges above a gap.
   // What a client may have seen here and not every member is known to have.
-  Clock seen_by_clients() const;
-  // Whether a client that has seen `needed` elsewhere would find it here; and how many writes of it are not.
-  bool shows(const Clock& needed) const;
+  Token token();
+  // Of who belongs to the cluster, as this node knows it; 0 without membership.
+  std::uint32_t members_digest();
+  // What must be here before a client that comes with a token may read.
+  struct Needed {
+    Clock clock;
+    std::uint64_t meeting{};  // Peers must have answered this one; 0: none.
+  };
+  Needed needed(Token token);
+  // Whether that is so; and how many writes of the clock are not here.
+  bool shows(const Needed& needed) const;
   std::uint64_t lacks(const Clock& needed) const;
   // How many peers have acknowledged that they have all of it durably.
   std::size_t replicas_with(const Clock& needed) const;
@@ -255,6 +264,8 @@ class Node {
     Line floor;
     Line purged;
     bool passes{};  // See Store::passes().
+    std::uint64_t meeting{};
+    std::uint64_t meeting_heard{};
     Uint128 root{};
     bool tree_complete{};
     std::uint64_t keys{};
@@ -298,10 +309,12 @@ class Node {
   struct Peer {
     Hello hello;
     std::optional<LinkId> link;
-    std::optional<Shown> shown;  // By its last status on this link.
-    std::optional<Told> told;    // On this link,
-    Millis told_at{};            // lately.
-    Millis pulse_at{};           // See pulse().
+    std::optional<Shown> shown;          // By its last status on this link.
+    std::uint64_t meeting_heard = 0;     // The last one that it called, on this link,
+    std::uint64_t meeting_answered = 0;  // and the last one of ours that it answered.
+    std::optional<Told> told;            // On this link,
+    Millis told_at{};                    // lately.
+    Millis pulse_at{};                   // See pulse().
     OutStream stream{StreamOptions{}};
     StreamStats stream_stats;
     bool stream_paused = false;  // Until its next status or pulse.
@@ -460,6 +473,8 @@ class Node {
   bool all_clocks_known() const;
   bool is_alone() const;
   void meet(const Peer& peer);
+  Clock seen_by_clients() const;
+  bool has_met(std::uint64_t meeting) const;
 
   // Reads of several replicas: node_reads.cpp.
   struct Read {
@@ -563,8 +578,11 @@ class Node {
   std::optional<Agreement> agreement_;
   Clock gaps_;  // Filled: of earlier actors of this node, which nobody can,
   Millis gaps_since_{};
-  Clock met_;               // What peers had when they were met first,
-  bool met_nobody_ = true;  // if one was.
+  Clock met_;                   // What peers had when they were met first or answered a meeting,
+  bool met_nobody_ = true;      // if one was.
+  std::uint64_t meeting_ = 0;   // Peers are asked what they have: the last one that was called.
+  std::uint32_t members_ = 0;   // See members_digest(), of the list
+  std::uint64_t members_of_{};  // with this digest.
   WriteTimes write_times_;
   ActorId timed_actor_;
   Histogram stream_delays_{stream_delay_bounds};

@@ -109,6 +109,7 @@ void Node::leave(Peer& peer) {
   end_hearing(peer);
   peer.shown.reset();
   peer.told.reset();
+  peer.meeting_heard = 0;
   peer.pulse_at = {};
   peer.stream_paused = false;
   peer.incoming.clear();

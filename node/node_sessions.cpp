@@ -1,6 +1,10 @@
 // What clients ask of all copies: which writes are where, and what must be here before somebody may read.
 #include <algorithm>
+#include <string>
 
+#include "base/bytes.h"
+#include "base/fault.h"
+#include "base/hash.h"
 #include "node/node.h"
 
 namespace knit {
@@ -39,17 +43,54 @@ Clock Node::seen_by_clients() const {
 }
 
 bool Node::all_clocks_known() const {
-  bool known = true;
+  bool known = knows_members();
   visit_members([&](const Peer* peer) { known = known && peer != nullptr && peer->stream.knows_peer(); });
   return known;
 }
 
 // A token leaves out what all members had when it was made. A node that is new, or was restored from an old
 // copy, need not have that; but it has it once it has caught up with those it met.
-bool Node::shows(const Clock& needed) const {
-  if (!store_.clock().covers(needed)) return false;
+bool Node::shows(const Needed& needed) const {
+  if (!store_.clock().covers(needed.clock) || !has_met(needed.meeting)) return false;
   if (met_nobody_) return is_alone();
   return store_.clock().covers(met_);
+}
+
+// Nor need one have it that is no member for the node that made the token: it was forgotten there, or is too
+// new. Somebody who is must be heard first: most of those who are members here, since others may have been
+// forgotten with it.
+Node::Needed Node::needed(Token token) {
+  Needed needed{std::move(token.needed), 0};
+  if (token.members == members_digest() || planted(Fault::members_ignored)) return needed;
+  needed.meeting = ++meeting_;
+  for (auto& [id, peer] : peers_) hasten_status(peer);
+  return needed;
+}
+
+bool Node::has_met(std::uint64_t meeting) const {
+  if (meeting == 0) return true;
+  std::size_t members = 1, met = 1;  // This node.
+  visit_members([&](const Peer* peer) {
+    ++members;
+    if (peer != nullptr && peer->meeting_answered >= meeting) ++met;
+  });
+  return 2 * met > members;
+}
+
+Token Node::token() { return {seen_by_clients(), members_digest()}; }
+
+std::uint32_t Node::members_digest() {
+  if (!swim_ || members_of_ == swim_->members().digest()) return members_;
+  std::string ids;
+  ByteWriter out(ids);
+  const NodeId self = store_.identity().node;
+  swim_->members().visit([&](const Member& member) {
+    const bool belongs = member.is_present() || member.state == MemberState::dead;
+    if (belongs || member.id == self) out.u64(member.id.value);
+  });
+  members_of_ = swim_->members().digest();
+  members_ = static_cast<std::uint32_t>(siphash64("members" + ids, store_.hash_keys().digest));
+  return members_;
 }
 
 // Nobody else belongs to the cluster, as far as can be known.
@@ -57,7 +98,9 @@ bool Node::is_alone() const {
   const bool seeds = options_.seeds_by_name || !to_join_.empty() ||
                      std::any_of(options_.peers.begin(), options_.peers.end(),
                                  [this](const std::string& seed) { return seed != options_.address; });
-  return !seeds && all_clocks_known();
+  bool members = false;
+  visit_members([&](const Peer*) { members = true; });
+  return !seeds && !members;
 }
 
 std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }

@@ -36,6 +36,8 @@ Node::Told Node::my_state(const Peer& peer, Now now) {
           store_.floor(),
           store_.purged(),
           store_.passes(),
+          meeting_,
+          peer.meeting_heard,
           root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
           store_.tree().complete(),
           store_.key_count(now.wall),
@@ -81,6 +83,8 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.floor_expired = state.floor.expired;
   status.purged_expired = state.purged.expired;
   status.passes = state.passes;
+  status.meeting = state.meeting;
+  status.meeting_heard = state.meeting_heard;
   status.lags = state.lags;
   send(*peer.link, Channel::control, status, out);
   peer.told = std::move(state);
@@ -110,7 +114,10 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
   const bool first = !peer.stream.knows_peer();
   if (!take_clock(peer, status)) return drop_link(link, "a status that cannot be understood", now, out);
-  if (first) meet(peer);
+  if (first || status.meeting_heard > peer.meeting_answered) meet(peer);
+  peer.meeting_answered = std::max(peer.meeting_answered, status.meeting_heard);
+  if (peer.meeting_heard < status.meeting) hasten_status(peer);
+  peer.meeting_heard = status.meeting;
   if (!reachable(peer)) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});

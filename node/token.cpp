@@ -10,7 +10,7 @@ namespace knit {
 
 namespace {
 
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t format = 2;
 constexpr std::size_t tag_bytes = 8;
 constexpr int variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
 
@@ -20,11 +20,12 @@ std::uint64_t tag_of(std::string_view entries, const HashKeys& keys) {
 
 }  // namespace
 
-std::string token_text(const Clock& needed, const HashKeys& keys) {
+std::string token_text(const Token& token, const HashKeys& keys) {
   std::string bytes;
   ByteWriter out(bytes);
   out.u8(format);
-  for (const auto& [actor, entry] : needed.entries()) {
+  out.u32(token.members);
+  for (const auto& [actor, entry] : token.needed.entries()) {
     out.u64(actor.value);
     out.varint(entry.base);
   }
@@ -36,7 +37,7 @@ std::string token_text(const Clock& needed, const HashKeys& keys) {
   return text;
 }
 
-Result<Clock> parse_token(std::string_view text, const HashKeys& keys) {
+Result<Token> parse_token(std::string_view text, const HashKeys& keys) {
   const auto bad = [] { return fail(ErrorCode::bad_input, "this is no token of this cluster"); };
   if (text.size() > token_text_bytes_max) return bad();
   std::string bytes(text.size(), '\0');
@@ -50,15 +51,16 @@ Result<Clock> parse_token(std::string_view text, const HashKeys& keys) {
   if (tag.u64() != tag_of(entries, keys)) return bad();
   ByteReader in(entries);
   if (in.u8() != format) return bad();
-  Clock needed;
+  Token token;
+  token.members = in.u32();
   while (in.ok() && in.left() > 0) {
     const ActorId actor{in.u64()};
     const std::uint64_t sequence = in.varint();
     if (sequence == 0) return bad();
-    needed.add(actor, {1, sequence});
+    token.needed.add(actor, {1, sequence});
   }
-  if (!in.done() || !needed.within_limits()) return bad();
-  return needed;
+  if (!in.done() || !token.needed.within_limits()) return bad();
+  return token;
 }
 
 }  // namespace knit

@@ -27,7 +27,7 @@ enum class Kind : std::uint64_t {
   row_repair = 13
 };
 
-constexpr std::size_t fields_max = 20;
+constexpr std::size_t fields_max = 24;
 constexpr std::size_t text_bytes_max = 1024;
 constexpr std::size_t depth_max = 2;
 
@@ -70,7 +70,7 @@ void pack(Packer& out, const Hello& m) {
 }
 
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 17);
+  begin(out, Kind::status, 19);
   pack_binary(out, packed_root(m.root));
   out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
   pack_binary(out, m.clock);
@@ -78,6 +78,7 @@ void pack(Packer& out, const Status& m) {
   pack_binary(out, m.purged);
   out.pack(m.batches).pack(m.turns).pack(m.rows).pack(m.fenced).pack(m.time.millis);
   out.pack(m.expired.millis).pack(m.floor_expired.millis).pack(m.purged_expired.millis).pack(m.passes);
+  out.pack(m.meeting).pack(m.meeting_heard);
   pack_binary(out, m.lags);
 }
 
@@ -254,6 +255,8 @@ Message read_status(Fields& in) {
   m.floor_expired = {in.number()};
   m.purged_expired = {in.number()};
   m.passes = in.boolean();
+  m.meeting = in.number();
+  m.meeting_heard = in.number();
   m.lags = in.binary();
   return m;
 }

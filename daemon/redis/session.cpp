@@ -223,7 +223,7 @@ bool Session::is_gated(const Command& command) const {
 }
 
 std::string Session::behind() const {
-  const std::uint64_t missing = server_.node.lacks(*gate.needed);
+  const std::uint64_t missing = server_.node.lacks(gate.needed->clock);
   if (missing == 0) return std::string(not_caught_up);
   return fmt::format("BEHIND {} writes that this client has seen are not here yet", missing);
 }

@@ -58,12 +58,13 @@ class Condition {
 
 // Why a token is not shown whose writes are all here: others that it leaves out may be missing.
 constexpr std::string_view not_caught_up =
-    "BEHIND this node has not caught up with its peers since it was started";
+    "BEHIND this node has not caught up with its peers since it was started, or since members came or went";
 
 // KNIT SESSION ON: no command sees the keys before all this is here.
 struct ReadGate {
-  std::optional<Clock> needed{};  // None: open. A clock may be empty, on a node that has not caught up.
-  Millis timeout{};               // Of each command; then it is refused.
+  std::optional<Node::Needed>
+      needed{};      // None: open. A clock may be empty, on a node that has not caught up.
+  Millis timeout{};  // Of each command; then it is refused.
   std::optional<Millis> closed_since{};
 };
 

@@ -18,31 +18,31 @@ constexpr Millis gate_timeout{1000};
 // All that this node shows: the client may have read it.
 void token(Call& call) {
   call.saw_everything();
-  const Node& node = call.node();
-  call.reply.bulk(token_text(node.seen_by_clients(), call.node().store().hash_keys()));
+  Node& node = call.node();
+  call.reply.bulk(token_text(node.token(), node.store().hash_keys()));
 }
 
-std::optional<Clock> token_argument(Call& call, std::size_t at) {
-  auto needed = parse_token(call[at], call.node().store().hash_keys());
-  if (needed) return *std::move(needed);
-  call.reply.error("ERR " + needed.error().message);
+std::optional<Node::Needed> token_argument(Call& call, std::size_t at) {
+  auto token = parse_token(call[at], call.node().store().hash_keys());
+  if (token) return call.node().needed(*std::move(token));
+  call.reply.error("ERR " + token.error().message);
   return std::nullopt;
 }
 
 class Visible final : public Condition {
  public:
-  explicit Visible(Clock needed) : needed_(std::move(needed)) {}
+  explicit Visible(Node::Needed needed) : needed_(std::move(needed)) {}
   bool met(const Node& node) const override { return node.shows(needed_); }
-  void nudge(Node& node, Now now, Outbox& out) override { node.fetch(needed_, now, out); }
+  void nudge(Node& node, Now now, Outbox& out) override { node.fetch(needed_.clock, now, out); }
   void answer(Reply& reply, const Node& node, Now, bool in_time) const override {
     if (in_time) return reply.ok();
-    const std::uint64_t missing = node.lacks(needed_);
+    const std::uint64_t missing = node.lacks(needed_.clock);
     if (missing == 0) return reply.error(not_caught_up);
     reply.error(fmt::format("BEHIND {} writes that the token names are not here yet", missing));
   }
 
  private:
-  Clock needed_;
+  Node::Needed needed_;
 };
 
 void waitfor(Call& call) {

@@ -117,6 +117,8 @@ struct Town {
         fellow->host.commit();
         fellow->node->on_tick(now(), out);
         if (fellow->node->next_membership_tick() <= time) fellow->node->on_membership_tick(now(), out);
+        while (fellow->node->has_work()) fellow->node->work(now(), out);
+        fellow->node->push(now(), out);
         settle(*fellow, out);
         dial(*fellow);
       }
@@ -218,6 +220,40 @@ TEST_CASE("members are known again after a restart") {
   later.run(3s);
   for (std::size_t id = 1; id <= 3; ++id) CHECK(later.reachable(id) == 2);
   CHECK(later[1].node->swim()->self().generation > town[1].node->swim()->self().generation);
+}
+
+TEST_CASE("a node that has met nobody yet names in a token all that it has") {
+  Host host(1);
+  NodeOptions options;
+  options.address = address_of(1);
+  options.peers = {address_of(1), address_of(2)};
+  Node node(options, *host.store, 1);
+  host.set("key", "value");
+  CHECK(node.token().needed == host.store->clock());
+}
+
+TEST_CASE("who was forgotten shows nothing to tokens of the others before it has heard them") {
+  Town town(3);
+  join_all(town);
+  Node& apart = *town[3].node;
+  CHECK(town[1].node->token() == apart.token());
+  CHECK(apart.shows(apart.needed(town[1].node->token())));
+  town.kill(3);
+  town.run(8s);
+  Outbox out;
+  REQUIRE(town[1].node->forget("n3", town.now(), out));
+  town.settle(town[1], out);
+  town[1].host.set("key", "value");
+  town.run(2s);
+  const Token token = town[1].node->token();
+  CHECK(token.needed.empty());  // The other member has it.
+  const Node::Needed needed = apart.needed(token);
+  CHECK_FALSE(apart.shows(needed));
+  town[3].down = false;
+  town.run(3s);
+  CHECK(apart.shows(needed));
+  CHECK(town[3].host.get("key") == "value");
+  CHECK(apart.shows(apart.needed(town[1].node->token())));
 }
 
 TEST_CASE("a link's end makes a node ask at once whether its peer is there") {
