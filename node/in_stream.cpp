@@ -51,18 +51,23 @@ Result<void> InStream::receive(const StreamBatch& batch, Millis now) {
 
 void InStream::clear() { *this = {}; }
 
-std::vector<InStream::Round> InStream::rounds() {
+std::vector<InStream::Round> InStream::rounds(bool may_merge) {
   std::vector<Round> rounds;
   bool goes_on = false;
-  for (std::size_t i = admitted_; i < waiting_.size(); ++i) {
+  Place last = taken_;
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
     Incoming& batch = *waiting_[i];
-    if (!batch.brings) batch.brings = dots_in(batch.bytes);
+    const bool good = may_merge && expects(last, batch);
+    if (good) last = {batch.epoch, batch.number};
+    if (i < admitted_) continue;
     if (!goes_on) rounds.emplace_back();
     Round& round = rounds.back();
+    ++round.batches;
+    goes_on = good && !batch.whole;
+    if (!good) continue;
+    if (!batch.brings) batch.brings = dots_in(batch.bytes);
     round.needed.join(batch.needed);
     round.brings.join(*batch.brings);
-    ++round.batches;
-    goes_on = !batch.whole;
   }
   if (goes_on) rounds.pop_back();
   return rounds;
@@ -76,9 +81,9 @@ std::optional<InStream::Held> InStream::held() const {
 }
 
 // In an epoch that was not refused, from its first batch on, without a gap.
-bool InStream::expects(const Incoming& batch) const {
-  if (batch.epoch <= refused_epoch_ || batch.epoch < epoch_) return false;
-  return batch.number == (batch.epoch == epoch_ ? number_ + 1 : 1);
+bool InStream::expects(const Place& last, const Incoming& batch) const {
+  if (batch.epoch <= refused_epoch_ || batch.epoch < last.epoch) return false;
+  return batch.number == (batch.epoch == last.epoch ? last.number + 1 : 1);
 }
 
 Result<std::optional<InStream::Done>> InStream::step(Store& store, bool may_merge, std::size_t& items,
@@ -87,7 +92,7 @@ Result<std::optional<InStream::Done>> InStream::step(Store& store, bool may_merg
   Done done{batch.epoch, batch.number, false, "it is not the next one", batch.bytes.size()};
   if (!may_merge) {
     done.why_not = "one of us must rejoin first, or mend its clock";
-  } else if (expects(batch)) {
+  } else if (expects(taken_, batch)) {
     const Result<void> taken = take(store, batch, items, now, counts);
     if (taken && batch.next < batch.payload->items.size()) return std::nullopt;
     if (!taken && taken.error().code == ErrorCode::bad_input) return tl::unexpected(taken.error());
@@ -95,8 +100,7 @@ Result<std::optional<InStream::Done>> InStream::step(Store& store, bool may_merg
     done.why_not = taken ? "" : taken.error().message;
   }
   if (done.accepted) {
-    epoch_ = batch.epoch;
-    number_ = batch.number;
+    taken_ = {batch.epoch, batch.number};
   } else {
     refused_epoch_ = std::max(refused_epoch_, batch.epoch);
   }

@@ -27,11 +27,13 @@ class InStream {
 
   // Causal order (node_causal.cpp): batches are held until they are admitted, whole rounds at a time.
   struct Round {
-    Clock needed;  // Of other actors.
+    Clock needed;
     Clock brings;
     std::size_t batches{};
   };
-  std::vector<Round> rounds();  // Of those at the front, that are not admitted; without one that goes on.
+  // Of those at the front, that are not admitted; without one that goes on. What step() will refuse needs and
+  // brings nothing.
+  std::vector<Round> rounds(bool may_merge);
   void admit(std::size_t batches) { admitted_ += batches; }
   std::size_t admitted() const { return admitted_; }
   struct Held {
@@ -75,13 +77,17 @@ class InStream {
     std::size_t waiting_bytes() const { return sizeof *this + bytes.size(); }
   };
   static Result<void> take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts);
-  bool expects(const Incoming& batch) const;
+  // The last batch that was taken.
+  struct Place {
+    std::uint64_t epoch = 0;
+    std::uint64_t number = 0;
+  };
+  bool expects(const Place& last, const Incoming& batch) const;
 
   std::deque<std::unique_ptr<Incoming>> waiting_;
   std::size_t waiting_bytes_ = 0;
-  std::size_t admitted_ = 0;         // Of those that wait, from the front.
-  std::uint64_t epoch_ = 0;          // Of the last batch that was taken,
-  std::uint64_t number_ = 0;         // and which one that was.
+  std::size_t admitted_ = 0;  // Of those that wait, from the front.
+  Place taken_;
   std::uint64_t refused_epoch_ = 0;  // Of this epoch, and of earlier ones, nothing is taken.
 };
 

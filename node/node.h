@@ -456,6 +456,7 @@ class Node {
   void handle(LinkId link, const StreamAck& ack, Now now, Outbox& out);
   void take_streams(Now now, Outbox& out);
   bool may_take(const Peer& peer) const;
+  bool may_merge(const Peer& peer) const;
   void admit(Now now, Outbox& out);  // Causal order: node_causal.cpp.
   void admit_late(Peer& peer, Now now, Outbox& out);
   void take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out);

@@ -6,6 +6,7 @@
 // reading of its rows, not of their writing: the greatest set is taken whose needs are met by what is here
 // and by the set itself. What does not come is fetched by an exchange, which brings rows in no such order;
 // and when the wait is over, or more is held than a peer may send without an answer, it is done without.
+// What will be refused is not counted on.
 #include <algorithm>
 #include <map>
 
@@ -24,7 +25,7 @@ constexpr std::size_t held_bytes_max = 96 << 10;  // Less than the least window 
 void Node::admit(Now now, Outbox& out) {
   std::map<NodeId, std::vector<InStream::Round>> admitted;
   for (auto& [id, peer] : peers_) {
-    if (peer.link && peer.incoming.busy()) admitted.emplace(id, peer.incoming.rounds());
+    if (peer.link && peer.incoming.busy()) admitted.emplace(id, peer.incoming.rounds(may_merge(peer)));
   }
   for (bool settled = planted(Fault::causes_ignored); !settled;) {
     Clock here = store_.clock();
@@ -51,7 +52,7 @@ void Node::admit(Now now, Outbox& out) {
 void Node::admit_late(Peer& peer, Now now, Outbox& out) {
   const auto held = peer.incoming.held();
   if (!held) return;
-  const auto rounds = peer.incoming.rounds();
+  const auto rounds = peer.incoming.rounds(may_merge(peer));
   const Millis waited = now.steady - held->since;
   if (waited >= options_.causal_wait || held->bytes >= held_bytes_max) {
     ++out_of_order_;

@@ -57,7 +57,7 @@ void Node::send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& o
   std::string seen;
   if (options_.causal) {
     ByteWriter writer(seen);
-    peer.stream.seen_beside(store_.clock()).encode(writer);
+    peer.stream.seen_beside(store_.identity().actor, store_.clock()).encode(writer);
     message.seen = seen;
     message.whole = peer.stream.between_rounds();
   }
@@ -119,10 +119,12 @@ bool Node::may_take(const Peer& peer) const {
   return !options_.causal || peer.incoming.admitted() > 0;
 }
 
+// Else one of the two must rejoin, or mend its clock.
+bool Node::may_merge(const Peer& peer) const { return peer.shown && may_stream(peer) && keeps_time(peer); }
+
 void Node::take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out) {
   InStream::Counts counts;
-  const bool may_merge = peer.shown && may_stream(peer) && keeps_time(peer);
-  const auto done = peer.incoming.step(store_, may_merge, items, now.wall, counts);
+  const auto done = peer.incoming.step(store_, may_merge(peer), items, now.wall, counts);
   peer.stream_stats.rows_received += counts.rows;
   peer.stream_stats.rows_changed += counts.changed;
   if (!done) return drop_link(*peer.link, done.error().message, now, out);

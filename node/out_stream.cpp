@@ -207,10 +207,10 @@ bool OutStream::between_rounds() const {
                      [](const auto& entry) { return entry.second.at == entry.second.to; });
 }
 
-Clock OutStream::seen_beside(const Clock& clock) const {
+Clock OutStream::seen_beside(ActorId own, const Clock& clock) const {
   Clock seen;
   for (const auto& [actor, entry] : clock.entries()) {
-    if (!actors_.contains(actor)) seen.replace(actor, clock);
+    if (actor != own || !streams(own)) seen.replace(actor, clock);
   }
   return seen;
 }

@@ -242,6 +242,42 @@ TEST_CASE("a relay passes on what it got, as the writer would have") {
   CHECK(third.store->clock() == first.writer.store->clock());
 }
 
+TEST_CASE("what is relayed beside a write may have been seen by its author, and come after it") {
+  Host writer(1);
+  const ActorId own = writer.store->identity().actor;
+  const ActorId other{own.value + 1};
+  OutStream stream{StreamOptions{}};
+  stream.on_clock({}, true);
+  stream.begin(own, *writer.store);
+  stream.begin(other, *writer.store);
+  Clock clock;
+  clock.add(own, {1, 5});
+  clock.add(other, {1, 7});
+  const Clock seen = stream.seen_beside(own, clock);
+  CHECK(seen.base(own) == 0);  // These come in order.
+  CHECK(seen.base(other) == 7);
+}
+
+TEST_CASE("rounds that will be refused need nothing, and bring nothing") {
+  const auto batch_with = [](ActorId actor) {
+    StreamPayloadWriter out;
+    out.begin_part(actor);
+    out.add(1, std::string(11, 'k'), {});
+    return out.finish(false);
+  };
+  const std::string first = batch_with({1}), second = batch_with({2}), third = batch_with({3});
+  InStream in;
+  REQUIRE(in.receive({1, 1, true, {}, first}, {}));
+  REQUIRE(in.receive({1, 2, true, {}, second}, {}));
+  REQUIRE(in.receive({1, 4, true, {}, third}, {}));  // One is missing.
+  const auto rounds = in.rounds(true);
+  REQUIRE(rounds.size() == 3);
+  CHECK(rounds[0].brings.covers({{1}, 1}));
+  CHECK(rounds[1].brings.covers({{2}, 1}));
+  CHECK(rounds[2].brings.empty());
+  for (const InStream::Round& round : in.rounds(false)) CHECK(round.brings.empty());
+}
+
 TEST_CASE("two peers at the same place get the same batch, others their own") {
   Host writer(1), second(2), third(3), fourth(4);
   const ActorId actor = writer.store->identity().actor;
