@@ -389,6 +389,7 @@ class Node {
 
   // Step 0: node_status.cpp.
   Told my_state(const Peer& peer, Now now);
+  std::uint64_t meeting_answer(const Peer& peer) const;
   std::string my_lags(Now now) const;
   void handle(LinkId link, const Status& status, Now now, Outbox& out);
   void pulse(Peer& peer, Now now, Outbox& out);
@@ -476,6 +477,7 @@ class Node {
   void meet(const Peer& peer);
   Clock seen_by_clients() const;
   bool has_met(std::uint64_t meeting) const;
+  bool has_caught_up() const { return store_.clock().covers(met_); }
 
   // Reads of several replicas: node_reads.cpp.
   struct Read {

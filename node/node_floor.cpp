@@ -146,14 +146,18 @@ bool Node::nobody_has_more(ActorId actor) const {
   return nobody || planted(Fault::gap_given_up_alone);
 }
 
-// What a damaged journal has lost of this node's writes, and no member has, is nowhere. The clock then covers
-// it, or no floor would ever rise above. (A message from one member to another might still bring it: not if
-// nothing has changed for a while.)
+// What a damaged journal has lost of this node's writes, and no member has, is nowhere; so is what all
+// members had once, and none has now. The clock then covers it, or no floor would ever rise above. (A message
+// from one member to another might still bring it: not if nothing has changed for a while.)
 void Node::give_up_gaps(Now now, Outbox& out) {
   Clock filled;
   for (const ActorId actor : store_.identity().retired) {
     const std::uint64_t highest = store_.clock().highest(actor);
     if (store_.clock().base(actor) < highest && nobody_has_more(actor)) filled.add(actor, {1, highest});
+  }
+  for (const auto& [actor, entry] : store_.floor().clock.entries()) {
+    const bool lost = store_.clock().base(actor) < entry.base && nobody_has_more(actor);
+    if (lost) filled.add(actor, {1, entry.base});
   }
   if (filled != gaps_) {
     gaps_ = std::move(filled);

@@ -52,13 +52,12 @@ bool Node::all_clocks_known() const {
 // copy, need not have that; but it has it once it has caught up with those it met.
 bool Node::shows(const Needed& needed) const {
   if (!store_.clock().covers(needed.clock) || !has_met(needed.meeting)) return false;
-  if (met_nobody_) return is_alone();
-  return store_.clock().covers(met_);
+  return met_nobody_ ? is_alone() : has_caught_up();
 }
 
 // Nor need one have it that is no member for the node that made the token: it was forgotten there, or is too
 // new. Somebody who is must be heard first: most of those who are members here, since others may have been
-// forgotten with it.
+// forgotten with it. Who has not caught up himself does not answer.
 Node::Needed Node::needed(Token token) {
   Needed needed{std::move(token.needed), 0};
   if (token.members == members_digest() || planted(Fault::members_ignored)) return needed;

@@ -30,6 +30,12 @@ std::optional<Clock> changes(const Clock& before, const Clock& now) {
 
 }  // namespace
 
+// Who has not caught up himself answers no further meeting.
+std::uint64_t Node::meeting_answer(const Peer& peer) const {
+  if (has_caught_up()) return peer.meeting_heard;
+  return peer.told ? peer.told->meeting_heard : 0;
+}
+
 Node::Told Node::my_state(const Peer& peer, Now now) {
   return {store_.clock(),
           expired_,
@@ -37,7 +43,7 @@ Node::Told Node::my_state(const Peer& peer, Now now) {
           store_.purged(),
           store_.passes(),
           meeting_,
-          peer.meeting_heard,
+          meeting_answer(peer),
           root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
           store_.tree().complete(),
           store_.key_count(now.wall),

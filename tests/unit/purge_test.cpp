@@ -214,6 +214,34 @@ TEST_CASE("writes that a damaged journal has lost, and nobody has, hold no floor
   }
 }
 
+TEST_CASE("what all members had once, and none has now, holds no floor") {
+  Purging pair;
+  std::map<Side*, std::string> clocks;  // As they were before.
+  for (Side* side : {&pair.a, &pair.b}) {
+    side->host.commit();
+    clocks[side] = side->host.disk.of(Table::meta).at("clock");
+  }
+  Clock once;
+  once.add({777}, {1, 3});
+  REQUIRE(pair.a.host.store->join_clock(once, test::now));
+  pair.run(50);
+  REQUIRE(pair.b.host.store->floor().clock.base({777}) == 3);
+  for (Side* side : {&pair.a, &pair.b}) {
+    side->node.reset();
+    side->host.commit();
+    side->host.disk.of(Table::meta).at("clock") = clocks[side];
+    side->host.open();
+    REQUIRE(side->host.store->clock().base({777}) == 0);
+    NodeOptions options;
+    options.name = options.address = side == &pair.a ? "a" : "b";
+    side->node.emplace(options, *side->host.store, 1);
+  }
+  pair.link({2}, pair.a, pair.b);
+  pair.run(100);
+  for (Side* side : {&pair.a, &pair.b}) CHECK(side->host.store->clock().base({777}) == 3);
+  CHECK(pair.equal());
+}
+
 TEST_CASE("a peer that says that all has expired is not believed") {
   Purging pair;
   pair.set(pair.a, "key", 1h);
