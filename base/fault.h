@@ -64,6 +64,8 @@ enum class Fault : std::uint8_t {
   refusal_read,
   causes_ignored,
   members_ignored,
+  nobody_met_ignored,
+  copy_unnoticed,
   stream_from_the_future,
 };
 

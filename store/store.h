@@ -79,7 +79,7 @@ class Store final : public Replica {
   // time.
   bool must_commit_first() const { return is_new_ || took_fresh_actor_; }
   // The data were written in another place: whoever wrote them may still run there, and issue the same dots.
-  bool is_copy() const { return place_ != 0 && options_.place != 0 && place_ != options_.place; }
+  bool is_copy() const;
   bool is_new() const { return is_new_; }
   // How many records open() took from the journal, and whether it took a fresh actor.
   std::uint64_t replayed() const { return replayed_; }

@@ -393,6 +393,11 @@ std::string Store::encode_identity() const {
       Owner{identity_, options_.cluster.id, options_.cluster.name, fingerprint(hash_keys()), place_});
 }
 
+bool Store::is_copy() const {
+  const bool known = place_ != 0 && options_.place != 0;
+  return known && place_ != options_.place && !planted(Fault::copy_unnoticed);
+}
+
 // The journal need not hear of it: it is found out at each start.
 void Store::keep_place() {
   if (place_ != 0 || options_.place == 0) return;

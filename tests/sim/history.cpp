@@ -1,5 +1,7 @@
 #include "history.h"
 
+#include <algorithm>
+
 namespace knit::sim {
 
 WorldOptions options_of(std::uint64_t seed) {
@@ -17,6 +19,12 @@ WorldOptions options_of(std::uint64_t seed) {
   if (seed % 6 == 4) options.skew_max = Millis(2000);
   if (seed % 6 == 5) options.skew_max = Millis(3'600'000);
   if (options.counters == 1) options.count_chance = 0.6;
+  options.members = seed % 11 < 5;
+  if (options.members) {
+    options.faults_for = Millis(30'000);
+    // By a clock that is far ahead, who is alone lets expire what all others keep when they come back.
+    options.skew_max = std::min(options.skew_max, Millis(2000));
+  }
   options.rot = options.counters == 2;  // What rot takes away cannot be counted exactly.
   return options;
 }

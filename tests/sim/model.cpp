@@ -1,6 +1,9 @@
 #include "model.h"
 
 #include <algorithm>
+#include <iterator>
+
+#include "trace.h"
 
 namespace knit::sim {
 
@@ -24,6 +27,8 @@ bool was_cleared(const RegisterRow& row, Dot dot) {
                      [&](const Sibling& s) { return s.dot == dot && s.content == Content::cleared; });
 }
 
+const std::string nothing = "nothing";
+
 std::string text_of(const std::map<Dot, Stamp>& siblings) {
   std::string text;
   for (const auto& [dot, stamp] : siblings) text += " " + to_string(dot);
@@ -46,9 +51,15 @@ void Model::add(Addition addition) {
   additions_.push_back(std::move(addition));
 }
 
+void Model::add(Raise raise) {
+  raise.doubtful = left_out_.contains(raise.host);
+  raises_.push_back(std::move(raise));
+}
+
 void Model::add(Write write) {
   note_dot(write.dot);
-  writes_.push_back(std::move(write));
+  auto& writes = write.is_clear ? clears_ : writes_[write.key];
+  writes.push_back(std::move(write));
 }
 
 void Model::forget_unsynced(std::size_t host, JournalPosition durable) {
@@ -57,7 +68,8 @@ void Model::forget_unsynced(std::size_t host, JournalPosition durable) {
     forget_dot(change.dot);
     return true;
   };
-  std::erase_if(writes_, lost);
+  for (auto& [key, writes] : writes_) std::erase_if(writes, lost);
+  std::erase_if(clears_, lost);
   std::erase_if(additions_, lost);
   std::erase_if(raises_, [&](const Raise& raise) { return raise.host == host && raise.position > durable; });
 }
@@ -66,36 +78,39 @@ void Model::keep_all_of(std::size_t host) {
   const auto keep = [host](auto& change) {
     if (change.host == host) change.position = {};
   };
-  std::for_each(writes_.begin(), writes_.end(), keep);
-  std::for_each(additions_.begin(), additions_.end(), keep);
-  std::for_each(raises_.begin(), raises_.end(), keep);
+  for_all_changes(keep);
 }
 
 void Model::doubt(std::size_t host, JournalPosition position) {
   const auto doubt_one = [&](auto& change) {
     change.doubtful = change.doubtful || (change.host == host && change.position == position);
   };
-  std::for_each(writes_.begin(), writes_.end(), doubt_one);
-  std::for_each(additions_.begin(), additions_.end(), doubt_one);
-  std::for_each(raises_.begin(), raises_.end(), doubt_one);
+  for_all_changes(doubt_one);
 }
 
 void Model::scar(std::size_t host, const std::string& key) {
-  for (Write& w : writes_) w.scarred = w.scarred || (w.host == host && w.key == key);
+  if (const auto found = writes_.find(key); found != writes_.end()) {
+    for (Write& w : found->second) w.scarred = w.scarred || w.host == host;
+  }
   for (Raise& r : raises_) r.doubtful = r.doubtful || (r.host == host && r.key == key);
+}
+
+void Model::leave_out(std::size_t host) {
+  left_out_.insert(host);
+  for (Raise& raise : raises_) raise.doubtful = raise.doubtful || raise.host == host;
 }
 
 std::vector<Dot> Model::written(const std::string& key, const Clock& clock) const {
   std::vector<Dot> dots;
-  for (const Write& w : writes_) {
-    if (!w.is_clear && w.key == key && w.dot.sequence <= clock.base(w.dot.actor)) dots.push_back(w.dot);
+  for (const Write& w : writes_of(key)) {
+    if (w.dot.sequence <= clock.base(w.dot.actor)) dots.push_back(w.dot);
   }
   return dots;
 }
 
 bool Model::cleared(Dot dot, const Store& store) const {
-  return std::any_of(writes_.begin(), writes_.end(), [&](const Write& w) {
-    return w.is_clear && w.cleared.covers(dot) && (!is_doubtful(w) || store.clear().covers(w.cleared));
+  return std::any_of(clears_.begin(), clears_.end(), [&](const Write& w) {
+    return w.cleared.covers(dot) && (!is_doubtful(w) || store.clear().covers(w.cleared));
   });
 }
 
@@ -110,44 +125,76 @@ Expiry Model::expiry_of(const Write& write) const {
 // It may be gone without a trace, with all that it superseded.
 bool Model::is_purged(const Write& write) const {
   if (!floor_.clock.covers(write.dot)) return false;
-  return write.deletes || !write.shows || expiry_of(write).passed(floor_.expired);
+  if (write.deletes || !write.shows || expiry_of(write).passed(floor_.expired)) return true;
+  // Who rejoins hears of a clear after it has dropped the row.
+  return std::any_of(clears_.begin(), clears_.end(),
+                     [&](const Write& clear) { return clear.cleared.covers(write.dot); });
 }
 
-// All hosts had this delete once; then those that had not purged it lost it, and what it deleted is shown
-// again.
-bool Model::is_undone(const Write& write, const RegisterRow& row) {
-  const bool gone = !holds(row, write.dot) && !row.context().covers(write.dot);
-  return gone && std::any_of(write.superseded.begin(), write.superseded.end(),
-                             [&](Dot dot) { return holds(row, dot); });
+// All hosts had this write once, or all of those that one of them took for members; then those that had not
+// purged it lost it, and what it superseded is shown again.
+bool Model::is_undone(const Write& write, const RegisterRow& row) const {
+  if (holds(row, write.dot) || row.context().covers(write.dot)) return false;
+  const auto is_earlier = [&](const Sibling& s) {
+    return s.dot.actor == write.dot.actor && s.dot.sequence < write.dot.sequence;
+  };
+  if (std::any_of(row.siblings().begin(), row.siblings().end(), is_earlier)) return true;
+  return std::any_of(write.superseded.begin(), write.superseded.end(), [&](Dot dot) {
+    const auto& others = writes_of(write.key);
+    const auto named =
+        std::find_if(others.begin(), others.end(), [dot](const Write& w) { return w.dot == dot; });
+    return holds(row, dot) || (named != others.end() && is_undone(*named, row));
+  });
 }
 
-std::set<std::string> Model::keys() const {
-  std::set<std::string> keys;
-  for (const Write& w : writes_) {
-    if (!w.is_clear) keys.insert(w.key);
-  }
-  return keys;
+const std::vector<Write>& Model::writes_of(const std::string& key) const {
+  static const std::vector<Write> none;
+  const auto found = writes_.find(key);
+  return found == writes_.end() ? none : found->second;
+}
+
+std::size_t Model::writes() const {
+  std::size_t count = additions_.size() + clears_.size();
+  for (const auto& [key, writes] : writes_) count += writes.size();
+  return count;
 }
 
 // Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
 Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
   VersionVector superseded;  // As contexts are: with a write go the earlier ones of its actor.
   Shown expected;
-  for (auto w = writes_.rbegin(); w != writes_.rend(); ++w) {
-    if (w->is_clear || w->key != key) continue;
+  const auto& writes = writes_of(key);
+  for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
     const bool lasted = is_in(*w, row, store) && !is_undone(*w, row);
     if (is_doubtful(*w) && !superseded.covers(w->dot) && !lasted) continue;
     for (const Dot dot : w->superseded) superseded.add(dot);
     if (w->scarred && !holds(row, w->dot) && row.context().covers(w->dot)) continue;
-    if (is_purged(*w) && !holds(row, w->dot)) continue;
+    if ((is_purged(*w) || is_doubtful(*w)) && !holds(row, w->dot)) continue;
     if (was_cleared(row, w->dot)) continue;
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }
   return expected;
 }
 
+void Model::trace_key(const std::string& key, const RegisterRow& row) const {
+  if (!tracing()) return;
+  for (const Sibling& sibling : row.siblings()) trace("  sibling " + to_string(sibling.dot));
+  for (const auto& [actor, sequence] : row.context().entries())
+    trace("  context " + to_string(Dot{actor, sequence}));
+  for (const Component& component : row.counter().components())
+    trace("  component " + to_string(component.created) + " to " + std::to_string(component.last));
+  for (const Write& w : clears_) trace("  clear " + to_string(w.dot) + " of" + text_of(w.cleared));
+  for (const Write& w : writes_of(key)) {
+    std::string superseded;
+    for (const Dot dot : w.superseded) superseded += " " + to_string(dot);
+    trace("  write " + to_string(w.dot) + " by " + std::to_string(w.host) + (w.deletes ? " deletes" : "") +
+          (w.shows ? "" : " counts") + (is_doubtful(w) ? " doubtful" : "") + (is_purged(w) ? " purged" : "") +
+          " supersedes" + superseded);
+  }
+}
+
 std::optional<std::string> Model::difference(Store& store) const {
-  for (const std::string& key : keys()) {
+  for (const auto& [key, writes] : writes_) {
     const auto row = store.read(key);
     if (!row) return "key " + key + ": " + row.error().message;
     Shown shown;
@@ -155,35 +202,51 @@ std::optional<std::string> Model::difference(Store& store) const {
       if (s.content != Content::cleared) shown[s.dot] = s.stamp;
     }
     const Shown wanted = expected(key, row->row, store);
-    if (shown != wanted)
-      return "key " + key.substr(0, 20) + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
+    if (shown == wanted) continue;
+    trace_key(key, row->row);
+    return "key " + key.substr(0, 20) + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
   }
   return std::nullopt;
 }
 
 std::optional<std::string> Model::miscount(Store& store, WallTime now) const {
-  std::map<std::string, std::set<std::optional<std::int64_t>>> sums;  // All that are possible.
-  for (const Addition& a : additions_) {
-    auto& possible = sums[a.key];
-    if (possible.empty()) possible.insert(std::nullopt);  // Of nothing.
-    std::set<std::optional<std::int64_t>> grown;
-    for (const auto& sum : possible) grown.insert(sum.value_or(0) + a.amount);
-    if (is_doubtful(a)) grown.merge(possible);
-    possible = std::move(grown);
-  }
-  const auto text_of_sum = [](std::optional<std::int64_t> sum) {
-    return sum ? std::to_string(*sum) : std::string("nothing");
-  };
-  for (const auto& [key, possible] : sums) {
+  std::map<std::string, std::vector<const Addition*>> counters;
+  for (const Addition& a : additions_) counters[a.key].push_back(&a);
+  for (const auto& [key, additions] : counters) {
     const auto row = store.read(key);
     if (!row) return "counter " + key + ": " + row.error().message;
+    const std::vector<std::string> possible = possible_sums(additions);
     const auto shown = row->row.shown(now);
-    const std::string text = shown ? shown->text() : text_of_sum(std::nullopt);
-    const auto fits = [&](const auto& sum) { return text == text_of_sum(sum); };
-    if (std::none_of(possible.begin(), possible.end(), fits))
-      return "counter " + key + " should show " + text_of_sum(*possible.begin()) + " but shows " + text;
+    const std::string text = shown ? shown->text() : nothing;
+    if (std::find(possible.begin(), possible.end(), text) == possible.end())
+      return "counter " + key + " should show " + possible.front() + " but shows " + text;
   }
   return std::nullopt;
+}
+
+// With and without those that may be lost.
+std::vector<std::string> Model::possible_sums(const std::vector<const Addition*>& additions) const {
+  std::vector<std::int64_t> sums;  // Of one that lasted, and more. Ascending.
+  for (const Addition* a : additions) {
+    if (is_doubtful(*a)) continue;
+    if (sums.empty()) sums.push_back(0);
+    sums.front() += a->amount;
+  }
+  const bool all_may_be_lost = sums.empty();
+  for (const Addition* a : additions) {
+    if (!is_doubtful(*a)) continue;
+    std::vector<std::int64_t> with, either;
+    for (const std::int64_t sum : sums) with.push_back(sum + a->amount);
+    std::set_union(sums.begin(), sums.end(), with.begin(), with.end(), std::back_inserter(either));
+    const auto alone = std::lower_bound(either.begin(), either.end(), a->amount);
+    const bool is_new = alone == either.end() || *alone != a->amount;
+    if (all_may_be_lost && is_new) either.insert(alone, a->amount);
+    sums = std::move(either);
+  }
+  std::vector<std::string> texts;
+  for (const std::int64_t sum : sums) texts.push_back(std::to_string(sum));
+  if (all_may_be_lost) texts.push_back(nothing);
+  return texts;
 }
 
 // Itself, or what superseded it. (A row that was written anew over a damaged one has lost its context.)
@@ -192,20 +255,21 @@ bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store
   if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || store.clear().covers(dot) ||
       is_purged(write))
     return true;
-  return std::any_of(writes_.begin(), writes_.end(), [&](const Write& later) {
+  const auto& others = writes_of(write.key);
+  return std::any_of(others.begin(), others.end(), [&](const Write& later) {
     const auto& named = later.superseded;
     const bool own = later.shows && later.dot.actor == dot.actor && later.dot.sequence > dot.sequence;
     const bool superseded = own || std::find(named.begin(), named.end(), dot) != named.end();
-    return superseded && later.key == write.key && is_in(later, row, store);
+    return superseded && is_in(later, row, store);
   });
 }
 
 std::vector<Dot> Model::missing(const std::string& key, const std::vector<Dot>& dots, Store& store) const {
   std::vector<Dot> missing;
   const auto row = store.read(key);
-  for (const Write& w : writes_) {
+  for (const Write& w : writes_of(key)) {
     const bool asked =
-        w.key == key && !w.scarred && !w.doubtful && std::find(dots.begin(), dots.end(), w.dot) != dots.end();
+        !w.scarred && !is_doubtful(w) && std::find(dots.begin(), dots.end(), w.dot) != dots.end();
     if (asked && row && !is_in(w, row->row, store) && !cleared(w.dot, store)) missing.push_back(w.dot);
   }
   return missing;
@@ -214,24 +278,28 @@ std::vector<Dot> Model::missing(const std::string& key, const std::vector<Dot>& 
 bool Model::is_anywhere(const Write& write, const std::vector<Store*>& stores) const {
   return std::any_of(stores.begin(), stores.end(), [&](Store* store) {
     const auto row = store->read(write.key);
-    return write.is_clear ? store->clear().covers(write.cleared) : row && is_in(write, row->row, *store);
+    return row && is_in(write, row->row, *store);
   });
 }
 
 std::optional<std::string> Model::uncovered(Store& store, const std::set<std::string>& scarred,
                                             const std::vector<Store*>& others) const {
-  for (const Write& w : writes_) {
-    if (!store.clock().covers(w.dot) || scarred.contains(w.key)) continue;
-    if (w.doubtful && !is_anywhere(w, others)) continue;
-    if (w.is_clear) {
-      if (!store.clear().covers(w.cleared))
-        return "clear " + to_string(w.dot) + " is covered but not applied";
-      continue;
-    }
-    const auto row = store.read(w.key);
+  for (const Write& w : clears_) {
+    if (!store.clock().covers(w.dot) || store.clear().covers(w.cleared)) continue;
+    const bool is_elsewhere = std::any_of(
+        others.begin(), others.end(), [&](const Store* other) { return other->clear().covers(w.cleared); });
+    if (!is_doubtful(w) || is_elsewhere) return "clear " + to_string(w.dot) + " is covered but not applied";
+  }
+  for (const auto& [key, writes] : writes_) {
+    if (scarred.contains(key)) continue;
+    const auto row = store.read(key);
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
-    if (!is_in(w, row->row, store))
-      return "dot " + to_string(w.dot) + " of key " + w.key + " is covered but not in the rows";
+    for (const Write& w : writes) {
+      if (!store.clock().covers(w.dot) || is_in(w, row->row, store)) continue;
+      if (is_doubtful(w) && !is_anywhere(w, others)) continue;
+      trace_key(key, row->row);
+      return "dot " + to_string(w.dot) + " of key " + key + " is covered but not in the rows";
+    }
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 // that did. Knows each write a client made, what it superseded, and what clients were told.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -57,7 +58,7 @@ class Model {
  public:
   void add(Addition addition);
   void add(Write write);
-  void add(Raise raise) { raises_.push_back(std::move(raise)); }
+  void add(Raise raise);
   // A client has seen what these dots wrote, on the host that issued them or on another.
   void tell(const std::vector<Dot>& dots) { told_.insert(dots.begin(), dots.end()); }
   // Host lost what it had not made durable: dots above may name other writes from now on.
@@ -79,8 +80,14 @@ class Model {
   // Those of the dots whose effect is neither in the row of `store` nor superseded there.
   std::vector<Dot> missing(const std::string& key, const std::vector<Dot>& dots, Store& store) const;
 
-  // This host is gone for now, and with it the writes that nobody else has.
-  void miss(std::optional<std::size_t> host) { missed_ = host; }
+  // This host is gone, for now or for good, and with it the writes that nobody else has.
+  void miss(std::size_t host) { missed_.insert(host); }
+  void find(std::size_t host) { missed_.erase(host); }
+
+  // Others go on without this host: what it puts off, or has put off so far, may have expired for them.
+  void leave_out(std::size_t host);
+  bool is_left_out(std::size_t host) const { return left_out_.contains(host); }
+  void take_in_all() { left_out_.clear(); }
 
   // What clients saw that can never be: a dot that names two writes, a write that was shown and then lost.
   const std::optional<std::string>& contradiction() const { return contradiction_; }
@@ -93,30 +100,42 @@ class Model {
   std::optional<std::string> uncovered(Store& store, const std::set<std::string>& scarred,
                                        const std::vector<Store*>& others) const;
 
-  std::size_t writes() const { return writes_.size() + additions_.size(); }
+  // All that is known of a key, for whoever looks for the cause of a violation.
+  void trace_key(const std::string& key, const RegisterRow& row) const;
+  std::size_t writes() const;
 
  private:
   using Shown = std::map<Dot, Stamp>;
 
-  bool is_doubtful(const auto& change) const { return change.doubtful || change.host == missed_; }
+  bool is_doubtful(const auto& change) const { return change.doubtful || missed_.contains(change.host); }
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
   Expiry expiry_of(const Write& write) const;
+  std::vector<std::string> possible_sums(const std::vector<const Addition*>& additions) const;
   bool is_purged(const Write& write) const;
-  static bool is_undone(const Write& write, const RegisterRow& row);
+  bool is_undone(const Write& write, const RegisterRow& row) const;
   bool cleared(Dot dot, const Store& store) const;
   bool is_anywhere(const Write& write, const std::vector<Store*>& stores) const;
   bool is_in(const Write& write, const RegisterRow& row, const Store& store) const;
-  std::set<std::string> keys() const;
+  const std::vector<Write>& writes_of(const std::string& key) const;
+  void for_all_changes(auto change) {
+    for (auto& [key, writes] : writes_) std::for_each(writes.begin(), writes.end(), change);
+    std::for_each(clears_.begin(), clears_.end(), change);
+    std::for_each(additions_.begin(), additions_.end(), change);
+    std::for_each(raises_.begin(), raises_.end(), change);
+  }
   Shown expected(const std::string& key, const RegisterRow& row, const Store& store) const;
 
-  std::vector<Write> writes_;  // In the order in which they were made.
+  // In the order in which they were made.
+  std::map<std::string, std::vector<Write>> writes_;  // By key.
+  std::vector<Write> clears_;
   std::vector<Addition> additions_;
   std::vector<Raise> raises_;
   std::set<Dot> dots_;  // Of them all.
   std::set<Dot> told_;
   Line floor_;
-  std::optional<std::size_t> missed_;
+  std::set<std::size_t> missed_;
+  std::set<std::size_t> left_out_;
   std::optional<std::string> contradiction_;
 };
 

@@ -26,6 +26,8 @@ constexpr auto relays = [](const WorldOptions& options) {
   return options.loses_host && options.exchange_interval < options.faults_for;
 };
 
+constexpr auto changes_members = [](const WorldOptions& options) { return options.members; };
+
 constexpr std::array faults{
     PlantedFault{Fault::send_before_sync, "send_before_sync", "rule 3", 60},
     PlantedFault{Fault::read_before_sync, "read_before_sync", "rule 3", 100},
@@ -77,6 +79,9 @@ constexpr std::array faults{
     PlantedFault{Fault::clock_before_its_rows, "clock_before_its_rows", "rule 2", 2500},
     PlantedFault{Fault::stream_from_the_future, "stream_from_the_future", "rule 14", 100},
     PlantedFault{Fault::causes_ignored, "causes_ignored", "causal order", 300},
+    PlantedFault{Fault::members_ignored, "members_ignored", "tokens", 1000, changes_members},
+    PlantedFault{Fault::nobody_met_ignored, "nobody_met_ignored", "tokens", 60},
+    PlantedFault{Fault::copy_unnoticed, "copy_unnoticed", "rule 4", 300, changes_members},
     PlantedFault{Fault::refusal_read, "refusal_read", "reads", 3000},
     PlantedFault{Fault::rejoined_without_guard, "rejoined_without_guard", "rule 2", 600},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},

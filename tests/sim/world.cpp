@@ -4,16 +4,18 @@
 
 #include "base/fault.h"
 #include "merkle/tree.h"
+#include "trace.h"
 
 namespace knit::sim {
 
 namespace {
 
 constexpr std::uint64_t start_of_time = 1'700'000'000'000;
+constexpr std::size_t travellers_max = 30;
 
 }  // namespace
 
-World::World(WorldOptions options) : options_(options), random_(options.seed) {
+World::World(WorldOptions options) : options_(options), random_(options.seed), next_author_(options.hosts) {
   cluster_.name = "sim";
   cluster_.id = std::string(16, 'c');
   for (std::uint8_t i = 0; i < 16; ++i) {
@@ -26,11 +28,12 @@ World::World(WorldOptions options) : options_(options), random_(options.seed) {
   keys_.push_back(std::string(5000, 'k'));  // Too long for a row key.
   for (std::size_t i = 0; i < options_.hosts; ++i) {
     hosts_.push_back(std::make_unique<Host>());
+    hosts_[i]->author = i;
     const std::int64_t skew_max = options_.skew_max.count();
     hosts_[i]->skew_millis =
         static_cast<std::int64_t>(random(2 * static_cast<std::uint64_t>(skew_max))) - skew_max;
-    boot(i);
   }
+  found();
 }
 
 World::~World() = default;
@@ -51,6 +54,34 @@ void World::on_host(std::size_t host, Millis delay, std::function<void()> run) {
   });
 }
 
+void World::trace_host(std::size_t host, const std::string& what) const {
+  if (tracing()) trace(std::to_string(time_.count()) + " " + address_of(host) + " " + what);
+}
+
+void World::trace_state() {
+  if (!tracing()) return;
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    Host& host = *hosts_[i];
+    trace_host(i, host.up() ? "is node " + to_string(host.id) : "is down");
+    if (!host.up()) continue;
+    const Store& store = *host.store;
+    for (const MemberStatus& member : host.node->members())
+      trace("  member " + member.profile.name + " " + to_string(member.node) + " " +
+            std::string(name(member.state)));
+    for (const PeerStatus& peer : host.node->status(now(host)).peers)
+      trace("  peer " + peer.name + (peer.reachable ? "" : " not") + " reachable," +
+            (peer.equal ? "" : " not") + " equal");
+    trace("  clock" + text_of(store.clock()));
+    trace("  floor" + text_of(store.floor().clock) + " expired " +
+          std::to_string(store.floor().expired.millis));
+    trace("  purged" + text_of(store.purged().clock) + " expired " +
+          std::to_string(store.purged().expired.millis));
+    trace(std::string("  tree ") + (store.tree().complete() ? "complete" : "being built") +
+          (store.has_work() ? ", has work" : "") + (store.has_damage() ? ", has damage" : "") +
+          (store.applied() == store.synced() ? "" : ", not synced"));
+  }
+}
+
 void World::run_until(Millis end) {
   while (!violation_ && !events_.empty() && events_.top().at <= end) {
     violation_ = model_.contradiction();
@@ -63,29 +94,28 @@ void World::run_until(Millis end) {
   time_ = std::max(time_, end);
 }
 
-void World::boot(std::size_t index) {
+Result<void> World::open_data(std::size_t index) {
   Host& host = *hosts_[index];
-  host.syncing = host.undo_waits = host.working = false;
   StoreOptions options;
   options.cluster = cluster_;
   options.fresh = {{random_()}, {random_()}};
+  options.place = options_.members ? index + 1 : 0;
   options.disk_reserve_bytes = 1;
   options.log = options_.log;
   options.clock_max_ahead = clock_max_ahead;
   auto store = Store::open(host.disk, host.journal, options);
-  if (!store) {
-    violation_ = "host does not open its store: " + store.error().message;
-    return;
-  }
+  if (!store) return tl::unexpected(store.error());
   host.store = std::move(*store);
-  if (!host.store->clock().covers(host.promised))
-    violation_ = address_of(index) + " lost what it acknowledged";
-  host.promised = {};
-  if (host.store->must_commit_first() && host.store->start_commit())
-    host.store->on_committed(host.disk.finish_commit());
+  return host.store->is_copy() ? rename_copy(index) : Result<void>{};
+}
+
+NodeOptions World::node_options(std::size_t index) const {
   NodeOptions node;
-  node.name = node.address = address_of(index);
-  for (std::size_t other = 0; other < options_.hosts; ++other) node.peers.push_back(address_of(other));
+  node.name = address_of(index);
+  node.address = endpoint_of(index);
+  for (std::size_t other = 0; other < options_.hosts; ++other) {
+    if (!options_.members || other == (index == 0 ? 1 : 0)) node.peers.push_back(endpoint_of(other));
+  }
   node.exchange_interval = options_.exchange_interval;
   if (options_.narrow_streams) {
     node.stream.batch_bytes = 300;
@@ -97,8 +127,27 @@ void World::boot(std::size_t index) {
   node.causal = options_.causal;
   node.exchange_deadline = options_.exchange_deadline;
   node.rows_per_step = 3;
-  host.node = std::make_unique<Node>(node, *host.store, random_());
+  return node;
+}
+
+void World::boot(std::size_t index) {
+  Host& host = *hosts_[index];
+  host.syncing = host.undo_waits = host.working = false;
+  if (auto opened = open_data(index); !opened) {
+    violation_ = "host does not open its store: " + opened.error().message;
+    return;
+  }
+  if (!host.store->clock().covers(host.promised))
+    violation_ = address_of(index) + " lost what it acknowledged";
+  host.promised = {};
+  if (host.store->must_commit_first() && host.store->start_commit())
+    host.store->on_committed(host.disk.finish_commit());
+  host.id = host.store->identity().node;
+  trace_host(index,
+             "starts as node " + to_string(host.id) + ", actor " + to_string(host.store->identity().actor));
+  host.node = std::make_unique<Node>(node_options(index), *host.store, random_());
   host.keyspace = std::make_unique<Keyspace>(*host.store);
+  if (options_.members) start_membership(index);
   on_host(index, Millis(random(100)), [this, index] { tick(index); });
   on_host(index, Millis(random(300)), [this, index] { dial(index); });
   on_host(index, Millis(random(300)), [this, index] { client(index); });
@@ -107,14 +156,16 @@ void World::boot(std::size_t index) {
 void World::crash(std::size_t index) {
   Host& host = *hosts_[index];
   if (!host.up()) return;
+  trace_host(index, "crashes");
   note_promises(index);
   const JournalPosition synced = host.store->synced();
   host.disk.crash(chance(0.5));
   const JournalPosition kept = host.journal.crash(chance(0.3), chance(0.3) ? random(8) : 0);
-  model_.forget_unsynced(index, std::max({synced, kept, host.disk.durable()}));
+  model_.forget_unsynced(host.author, std::max({synced, kept, host.disk.durable()}));
   host.held.clear();
   host.replies.clear();
   host.reads.clear();
+  host.guests.clear();
   host.keyspace.reset();
   host.node.reset();
   host.store.reset();
@@ -145,6 +196,7 @@ void World::tick(std::size_t index) {
   Outbox out;
   host.node->on_tick(now(host), out);
   host.store->refresh_space();
+  if (auto members = host.node->take_members()) host.members = *std::move(members);
   settle(index, out);
   on_host(index, Millis(100), [this, index] { tick(index); });
 }
@@ -167,14 +219,14 @@ void World::plan_work(std::size_t index) {
 
 void World::dial(std::size_t index) {
   Host& host = *hosts_[index];
+  const std::set<std::string> wanted = host.node->wanted_links();
   for (std::size_t other = 0; other < hosts_.size(); ++other) {
-    const bool blocked = cut_.contains({index, other}) || cut_.contains({other, index});
-    if (other == index || blocked || !hosts_[other]->up() || !host.node->wants_link(address_of(other)))
-      continue;
+    const bool blocked = is_cut(index, other) || is_cut(other, index);
+    if (other == index || blocked || !hosts_[other]->up() || !wanted.contains(endpoint_of(other))) continue;
     const LinkId id{next_link_++};
     links_[id] = {{index, other}, {}};
     Outbox mine, theirs;
-    host.node->on_link_up(id, address_of(other), now(host), mine);
+    host.node->on_link_up(id, endpoint_of(other), now(host), mine);
     hosts_[other]->node->on_link_up(id, "", now(*hosts_[other]), theirs);
     settle(index, mine);
     settle(other, theirs);
@@ -209,11 +261,10 @@ void World::settle(std::size_t index, Outbox& out) {
       at(Millis(0), [this, link = close->link] { break_link(link); });
     } else if (const auto* done = std::get_if<JobDone>(&output)) {
       end_read(host, *done);
+    } else if (auto* datagram = std::get_if<SendDatagram>(&output)) {
+      send_datagram(index, std::move(*datagram));
     } else if (const auto* notice = std::get_if<Notice>(&output)) {
-      if (std::getenv("KNIT_SIM_TRACE") != nullptr) {
-        std::fprintf(stderr, "%6ld host%zu %s\n", static_cast<long>(time_.count()), index,
-                     notice->text.c_str());
-      }
+      trace_host(index, notice->text);
       if (notice->text.find("broke the protocol") != std::string::npos) violation_ = notice->text;
     }
   }
@@ -230,8 +281,12 @@ void World::settle(std::size_t index, Outbox& out) {
   }
   release(index);
   plan_work(index);
-  if (host.up())
-    model_.note_floor({host.store->floor().clock, std::min(host.store->floor().expired, earliest())});
+  if (host.up() && options_.members) plan_membership_tick(index);
+  if (!host.up()) return;
+  const Line& floor = host.store->floor();
+  model_.note_floor({floor.clock, std::min(floor.expired, earliest([&](std::size_t other) {
+                                             return other == index || is_member_of(other, index);
+                                           }))});
 }
 
 void World::sync_done(std::size_t index, JournalPosition position) {
@@ -254,7 +309,7 @@ void World::undo(std::size_t index) {
     if (!host.rotten) violation_ = undone.error().message;
     return crash_and_boot(index);
   }
-  model_.forget_unsynced(index, host.store->synced());
+  model_.forget_unsynced(host.author, host.store->synced());
   host.held.clear();
   host.replies.clear();
   Outbox out;
@@ -274,8 +329,11 @@ void World::release(std::size_t index) {
   Host& host = *hosts_[index];
   const JournalPosition synced = host.store->synced();
   std::erase_if(host.replies, [&](const Reply& reply) {
-    if (reply.after <= synced) model_.tell(reply.dots);
-    return reply.after <= synced;
+    if (reply.after > synced) return false;
+    model_.tell(reply.dots);
+    if (reply.token) travellers_.push_back({reply.key, reply.dots, *reply.token, index, time_});
+    if (travellers_.size() > travellers_max) travellers_.pop_front();
+    return true;
   });
   const bool early = planted(Fault::send_before_sync);
   while (!host.held.empty() && (host.held.front().after <= synced || early)) {
@@ -300,7 +358,7 @@ void World::deliver(LinkId id, std::size_t to, Channel channel, std::string mess
   const auto& ends = found->second.ends;
   const std::size_t from = ends[0] == to ? ends[1] : ends[0];
   bool& dead = found->second.dead[ends[0] == from ? 0 : 1];
-  const bool lost = cut_.contains({from, to}) || (faults_ && chance(0.002));
+  const bool lost = is_cut(from, to) || (faults_ && chance(0.002));
   if (lost && !dead) at(Millis(1000 + random(4000)), [this, id] { break_link(id); });  // As TCP gives up.
   dead = dead || lost;
   if (dead) return;

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "model.h"
 #include "node/keyspace.h"
 #include "node/node.h"
@@ -35,13 +36,14 @@ struct WorldOptions {
   Millis exchange_interval{15'000};
   Millis exchange_deadline{3000};
   LogExtent::Bounds log{std::uint64_t{64} << 10, Millis(86'400'000)};  // Below, it is trimmed all the time.
-  bool narrow_streams = false;     // Batches of few rows, and credit for few batches.
-  bool loses_host = false;         // One comes back only when the others have agreed without it.
-  bool causal = false;             // Order of streams.
-  Millis skew_max{200};            // Of clocks, to either side.
-  double count_chance = 0.2;       // That a client's write is an increment of one of these.
-  double commit_chance = 0.2;      // At each turn of a host: how little its journal holds beyond its disk.
-  Millis faults_for{20'000};       // Phase one: clients write while anything may fail.
+  bool narrow_streams = false;  // Batches of few rows, and credit for few batches.
+  bool loses_host = false;      // One comes back only when the others have agreed without it.
+  bool causal = false;          // Order of streams.
+  bool members = false;         // Hosts join, leave, are forgotten, replaced and copied. No rows are scarred.
+  Millis skew_max{200};         // Of clocks, to either side.
+  double count_chance = 0.2;    // That a client's write is an increment of one of these.
+  double commit_chance = 0.2;   // At each turn of a host: how little its journal holds beyond its disk.
+  Millis faults_for{20'000};    // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.
 };
 
@@ -64,6 +66,20 @@ class World {
   struct Reply {
     JournalPosition after;
     std::vector<Dot> dots;
+    std::string key = {};
+    std::optional<Token> token = {};  // It asked for one, too.
+  };
+  // A client that may go elsewhere, and what it has seen of a key.
+  struct Traveller {
+    std::string key;
+    std::vector<Dot> seen;
+    Token token;
+    std::size_t from{};  // The host that gave it,
+    Millis at{};         // then.
+  };
+  struct Guest {
+    Traveller who;
+    Node::Needed needed;
   };
   // A read of all replicas, and what they showed when it began.
   struct PendingRead {
@@ -79,8 +95,14 @@ class World {
     std::unique_ptr<Store> store;
     std::unique_ptr<Node> node;
     std::unique_ptr<Keyspace> keyspace;
+    std::string members;       // As the node knew them last.
+    NodeId id;                 // At the last start.
+    std::size_t author{};      // Who the model takes it for: each set of data is another one.
+    Millis membership_tick{};  // That is planned.
+    WallTime copied_at;        // By the clock of the host whose data these are a copy of.
     std::int64_t skew_millis{};
     std::map<JobId, PendingRead> reads;  // Of all replicas.
+    std::deque<Guest> guests;            // Who wait until what they have seen elsewhere is here.
     std::deque<Send> held;               // Until their position is synced;
     std::vector<Reply> replies;          // these too.
     std::set<std::string> scarred;       // Keys whose rows were damaged.
@@ -108,8 +130,13 @@ class World {
   void on_host(std::size_t host, Millis delay, std::function<void()> run);
   void note(std::uint64_t value) { trace_ = (trace_ ^ value) * 0x9e3779b97f4a7c15u + (trace_ >> 29); }
   void run_until(Millis end);
+  void trace_host(std::size_t host, const std::string& what) const;
+  void trace_state();  // Of all hosts.
+  std::optional<std::string> play();
 
   void boot(std::size_t host);
+  Result<void> open_data(std::size_t host);
+  NodeOptions node_options(std::size_t host) const;
   void crash(std::size_t host);
   void tick(std::size_t host);
   void plan_work(std::size_t host);
@@ -122,25 +149,49 @@ class World {
   void commit_done(std::size_t host);
   void undo(std::size_t host);
 
+  // Membership: world_members.cpp.
+  std::string endpoint_of(std::size_t host) const;
+  std::optional<std::size_t> host_at(const std::string& endpoint) const;
+  bool is_cut(std::size_t from, std::size_t to) const;
+  void found();
+  void start_membership(std::size_t host);
+  void plan_membership_tick(std::size_t host);
+  void send_datagram(std::size_t from, SendDatagram send);
+  bool members_agree() const;
+  bool is_of_present(ActorId actor) const;
+  Clock common_to_all(const Host& host) const;
+  void upset();
+  void exile(std::size_t host);
+  void forget(std::size_t host);
+  void retry_forget(std::size_t host);
+  bool all_know_each_other() const;
+  bool is_member_of(std::size_t host, std::size_t of) const;
+  void leave(std::size_t host);
+  void wipe(std::size_t host);
+  void copy_to(std::size_t host);
+  Result<void> rename_copy(std::size_t host);
+
   // Clients: world_clients.cpp.
   void client(std::size_t host);
   void client_read(Host& host);
   void read_all(Host& host, Outbox& out);
   void end_read(Host& host, const JobDone& done);
-  void client_write(Host& host, std::size_t index);
-  void clear(Host& host, std::size_t index);
-  void count(Host& host, std::size_t index);
-  void record(std::size_t index, const std::string& key, const RegisterRow& before,
-              std::vector<Dot> superseded);
-  void record_sibling(Write write, const RegisterRow& before, const Sibling& written);
+  void client_write(Host& host);
+  void clear(Host& host);
+  void count(Host& host);
+  void record(Host& host, const std::string& key, const RegisterRow& before, std::vector<Dot> superseded);
+  void record_sibling(Host& host, Write write, const RegisterRow& before, const Sibling& written);
   bool note_raise(const Write& write, const RegisterRow& before, const RegisterRow& after);
+  void arrive(std::size_t host, Outbox& out);
   void check_stamp(const Host& host, Stamp issued, Stamp superseded);
-  void answer(Host& host, std::vector<Dot> dots);
+  void answer(Host& host, const std::string& key, std::vector<Dot> dots);
   const std::string& any_key();
 
   // Faults: world_faults.cpp.
   void fault();
   void crash_and_boot(std::size_t host);
+  void boot_after(std::size_t host, Millis delay);
+  bool scars() const { return !options_.loses_host && !options_.members; }
   void cut_off(std::size_t host);
   void rot(std::size_t host);
   void scar(std::size_t host);
@@ -156,7 +207,7 @@ class World {
   std::optional<std::string> go_back();
   std::optional<std::string> lose_rows();
   std::uint64_t rows_exchanged();
-  WallTime earliest() const;  // Of all hosts' clocks.
+  WallTime earliest(FunctionRef<bool(std::size_t host)> among) const;  // Of these hosts' clocks.
   bool converged();
   std::optional<std::string> converge(const char* when);
   std::optional<std::string> disagreement();
@@ -179,7 +230,10 @@ class World {
   std::uint64_t order_ = 0;
   std::uint64_t next_link_ = 1;
   bool faults_ = true;
-  std::optional<std::size_t> lost_;  // A host that stays down.
+  std::optional<std::size_t> lost_;    // A host that stays down.
+  std::optional<std::size_t> exiled_;  // One that nobody reaches.
+  std::size_t next_author_;
+  std::deque<Traveller> travellers_;
   Model model_;
   struct Caused {
     Dot dot;

@@ -1,11 +1,17 @@
 // What clients do, and what they must never see.
 #include <algorithm>
 
+#include "base/check.h"
+#include "node/token.h"
+#include "trace.h"
 #include "world.h"
 
 namespace knit::sim {
 
 namespace {
+
+constexpr double token_chance = 0.1;
+constexpr std::size_t guests_max = 5;
 
 std::vector<Dot> dots_of(const RegisterRow& row) {
   std::vector<Dot> dots;
@@ -30,14 +36,46 @@ void World::client(std::size_t index) {
   } else if (chance(0.25)) {
     client_read(host);
   } else {
-    client_write(host, index);
+    client_write(host);
   }
+  arrive(index, out);
   settle(index, out);
   on_host(index, Millis(1 + random(200)), [this, index] { client(index); });
 }
 
-void World::answer(Host& host, std::vector<Dot> dots) {
-  host.replies.push_back({host.keyspace->seen(), std::move(dots)});
+// Some clients ask for a token, and go elsewhere.
+void World::answer(Host& host, const std::string& key, std::vector<Dot> dots) {
+  Reply reply{host.keyspace->seen(), std::move(dots), key};
+  if (!reply.dots.empty() && chance(token_chance)) {
+    const HashKeys& keys = cluster_.hash_keys;
+    const auto token = parse_token(token_text(host.node->token(), keys), keys);
+    check(token.has_value(), "a token can be read");
+    reply.token = *token;
+  }
+  host.replies.push_back(std::move(reply));
+}
+
+// With a token from elsewhere: once the host lets them read, they must find what they have seen there.
+void World::arrive(std::size_t index, Outbox& out) {
+  Host& host = *hosts_[index];
+  if (!travellers_.empty() && chance(0.3)) {
+    const Traveller& traveller = travellers_[random(travellers_.size())];
+    host.guests.push_back({traveller, host.node->needed(traveller.token)});
+    if (host.guests.size() > guests_max) host.guests.pop_front();
+  }
+  std::erase_if(host.guests, [&](const Guest& guest) {
+    if (!host.node->shows(guest.needed)) return false;
+    if (host.scarred.contains(guest.who.key)) return true;
+    const auto missing = model_.missing(guest.who.key, guest.who.seen, *host.store);
+    if (missing.empty()) return true;
+    trace("token of host" + std::to_string(guest.who.from) + " at " + std::to_string(guest.who.at.count()) +
+          ":" + text_of(guest.who.token.needed));
+    if (const auto row = host.store->read(guest.who.key)) model_.trace_key(guest.who.key, row->row);
+    violation_ = address_of(index) + " takes a token, and misses " + to_string(missing.front()) + " of key " +
+                 guest.who.key;
+    return true;
+  });
+  if (!host.guests.empty()) host.node->fetch(host.guests.front().needed.clock, now(host), out);
 }
 
 void World::client_read(Host& host) {
@@ -48,7 +86,7 @@ void World::client_read(Host& host) {
   if (*found && (*found)->expiry.passed(wall))
     violation_ = "key " + key + " is shown although it has expired";
   const auto row = host.store->read(key);
-  if (row) answer(host, dots_of(row->row));
+  if (row) answer(host, key, dots_of(row->row));
 }
 
 // What any host shows now must be seen by whoever reads from all of them.
@@ -75,8 +113,8 @@ void World::end_read(Host& host, const JobDone& done) {
         "a read of all replicas misses " + to_string(missing.front()) + " of key " + read.mapped().key;
 }
 
-void World::client_write(Host& host, std::size_t index) {
-  if (chance(options_.count_chance)) return count(host, index);
+void World::client_write(Host& host) {
+  if (chance(options_.count_chance)) return count(host);
   const WallTime wall = now(host).wall;
   const std::string& key = keys_[random(keys_.size())];
   const auto found = host.store->read(key);
@@ -85,7 +123,7 @@ void World::client_write(Host& host, std::size_t index) {
   if (!found) superseded = model_.written(key, host.store->clock());
   const Expiry soon{wall.millis + 1 + random(20'000)};
   const std::uint64_t action = random(100);
-  if (action < 4) return clear(host, index);
+  if (action < 4) return clear(host);
   SetOptions options;
   if (action < 15) options.expiry = soon;
   const bool done =
@@ -93,23 +131,23 @@ void World::client_write(Host& host, std::size_t index) {
       : action < 75 ? host.keyspace->add(key, static_cast<std::int64_t>(random(20)) - 5, wall).has_value()
       : action < 90 ? host.keyspace->remove(key, wall).has_value()
                     : host.keyspace->set_expiry(key, chance(0.3) ? Expiry{} : soon, wall).has_value();
-  if (done) record(index, key, before, std::move(superseded));
+  if (done) record(host, key, before, std::move(superseded));
 }
 
-void World::clear(Host& host, std::size_t index) {
+void World::clear(Host& host) {
   if (!counters_.empty() || !host.keyspace->clear(now(host).wall)) return;  // A clear would take them too.
   Write write;
-  write.host = index;
+  write.host = host.author;
   write.position = host.store->applied();
   const ActorId actor = host.store->identity().actor;
   write.dot = {actor, host.store->clock().base(actor)};
   write.cleared = host.store->clear();
   write.is_clear = true;
-  answer(host, {write.dot});
+  host.replies.push_back({host.keyspace->seen(), {write.dot}});
   model_.add(std::move(write));
 }
 
-void World::count(Host& host, std::size_t index) {
+void World::count(Host& host) {
   if (counters_.empty()) return;
   const std::string& key = counters_[random(counters_.size())];
   const auto amount = static_cast<std::int64_t>(random(20)) - 5;
@@ -117,19 +155,18 @@ void World::count(Host& host, std::size_t index) {
   if (!host.keyspace->add(key, amount, now(host).wall) || host.store->applied() == before) return;
   const ActorId actor = host.store->identity().actor;
   const Dot dot{actor, host.store->clock().base(actor)};
-  answer(host, {dot});
-  model_.add(Addition{index, host.store->applied(), dot, key, amount});
+  answer(host, key, {dot});
+  model_.add(Addition{host.author, host.store->applied(), dot, key, amount});
 }
 
 // A write shows as one sibling with a dot that was not there before; a raised expiry shows none, and an
 // increment shows in the counter.
-void World::record(std::size_t index, const std::string& key, const RegisterRow& before,
+void World::record(Host& host, const std::string& key, const RegisterRow& before,
                    std::vector<Dot> superseded) {
-  Host& host = *hosts_[index];
   const auto after = host.store->read(key);
   if (!after) return;
   Write write;
-  write.host = index;
+  write.host = host.author;
   write.position = host.store->applied();
   write.key = key;
   write.superseded = std::move(superseded);
@@ -139,10 +176,10 @@ void World::record(std::size_t index, const std::string& key, const RegisterRow&
     if (after->row.counter() == before.counter()) return;
     write.dot = {actor, host.store->clock().base(actor)};
     write.shows = false;
-    answer(host, {write.dot});
+    answer(host, write.key, {write.dot});
     model_.add(std::move(write));
   } else if (after->row.siblings().size() == 1) {
-    record_sibling(std::move(write), before, after->row.siblings().front());
+    record_sibling(host, std::move(write), before, after->row.siblings().front());
   }
 }
 
@@ -159,21 +196,21 @@ bool World::note_raise(const Write& write, const RegisterRow& before, const Regi
   return false;
 }
 
-void World::record_sibling(Write write, const RegisterRow& before, const Sibling& written) {
-  Host& host = *hosts_[write.host];
+void World::record_sibling(Host& host, Write write, const RegisterRow& before, const Sibling& written) {
   write.dot = written.dot;
   write.stamp = written.stamp;
   write.deletes = written.content == Content::tombstone;
   write.expiry = written.expiry;
   for (const Sibling& old : before.siblings()) write.superseded.push_back(old.dot);
   check_stamp(host, write.stamp, before.greatest_stamp());
-  answer(host, {write.dot});
+  answer(host, write.key, {write.dot});
   model_.add(std::move(write));
 }
 
 void World::check_stamp(const Host& host, Stamp issued, Stamp superseded) {
   if (issued <= superseded) violation_ = "a write has a stamp below what it supersedes";
-  const WallTime ahead{now(host).wall.millis + static_cast<std::uint64_t>(clock_max_ahead.count()) + 1};
+  const WallTime ahead{std::max(now(host).wall, host.copied_at).millis +
+                       static_cast<std::uint64_t>(clock_max_ahead.count()) + 1};
   if (issued > std::max(Stamp::at(ahead), superseded.next())) violation_ = "a peer's clock has moved ours";
 }
 

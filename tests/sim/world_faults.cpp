@@ -24,7 +24,7 @@ void World::fault() {
       if (!slow_.erase(a)) slow_.insert(a);
       break;
     case 6:
-      if (!options_.loses_host) scar(a);
+      if (scars()) scar(a);
       at(Millis(random(300)), [this] { cut_.clear(); });  // Those who were cut off read it next.
       break;
     default: hosts_[a]->disk.full = chance(0.5);
@@ -35,8 +35,12 @@ void World::fault() {
 void World::crash_and_boot(std::size_t index) {
   crash(index);
   if (options_.rot && chance(0.8)) rot(index);
-  for (int i = 0; i < 6 && !options_.loses_host && chance(0.7); ++i) scar(index);
-  at(Millis(50 + random(chance(0.5) ? 300 : 4000)), [this, index] {
+  for (int i = 0; i < 6 && scars() && chance(0.7); ++i) scar(index);
+  boot_after(index, Millis(50 + random(chance(0.5) ? 300 : 4000)));
+}
+
+void World::boot_after(std::size_t index, Millis delay) {
+  at(delay, [this, index] {
     if (!hosts_[index]->up() && index != lost_) boot(index);
   });
 }
@@ -48,7 +52,7 @@ void World::rot(std::size_t index) {
   if (!position || *position <= host.disk.durable()) return;
   host.rotten = true;
   host.promised = {};
-  model_.doubt(index, *position);
+  model_.doubt(host.author, *position);
 }
 
 // A stored row becomes unreadable. Only one that some other host has on its disk: else it were lost.
@@ -62,7 +66,7 @@ void World::scar(std::size_t index) {
   if (!holder) return;
   VirtualDisk::damage(row->second, random_());
   host.scarred.insert(key);
-  model_.scar(index, key);
+  model_.scar(host.author, key);
   if (chance(0.5)) cut_off(*holder);  // So that it hears first from those who know less.
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "merkle/tree.h"
+#include "trace.h"
 #include "world.h"
 
 namespace knit::sim {
@@ -16,8 +17,15 @@ constexpr Millis purge_of_expired_within{15'000};
 }  // namespace
 
 std::optional<std::string> World::run() {
+  auto wrong = play();
+  if (wrong) trace_state();
+  return wrong;
+}
+
+std::optional<std::string> World::play() {
   at(Millis(50), [this] { fault(); });
   at(Millis(50), [this] { inspect(); });
+  if (options_.members) at(Millis(50 + random(5000)), [this] { upset(); });
   run_until(time_ + options_.faults_for);
   if (options_.loses_host) lose_host();
   heal();
@@ -33,19 +41,23 @@ void World::lose_host() {
   lost_ = random(hosts_.size());
   crash(*lost_);
   heal();
-  model_.miss(lost_);
+  const std::size_t author = hosts_[*lost_]->author;
+  model_.miss(author);
   converge("while a host was gone");
-  model_.miss(std::nullopt);
+  model_.find(author);
   lost_.reset();
 }
 
 void World::heal() {
   faults_ = false;
   cut_.clear();
+  exiled_.reset();
+  model_.take_in_all();
   slow_.clear();
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     hosts_[i]->disk.full = false;
     if (hosts_[i]->up()) scrub(i);
+    if (hosts_[i]->up() && options_.members && hosts_[i]->node->swim()->left()) crash(i);
     if (!hosts_[i]->up() && i != lost_) boot(i);
   }
 }
@@ -86,7 +98,7 @@ void World::write_in_peace() {
     for (std::size_t host = 0; host < hosts_.size(); ++host) {
       const Clock seen = hosts_[host]->store->clock();
       const ActorId actor = hosts_[host]->store->identity().actor;
-      client_write(*hosts_[host], host);
+      client_write(*hosts_[host]);
       const Dot last{actor, hosts_[host]->store->clock().base(actor)};
       if (!seen.covers(last)) caused_.push_back({last, seen});
       Outbox none;
@@ -105,15 +117,18 @@ void World::check_causes() {
   for (std::size_t i = 0; i < hosts_.size() && !violation_; ++i) {
     const Store& store = *hosts_[i]->store;
     for (const Caused& write : caused_) {
-      if (store.clock().covers(write.dot) && !store.clock().covers(write.seen))
-        violation_ = address_of(i) + " shows " + to_string(write.dot) + " before what its author had seen";
+      if (!store.clock().covers(write.dot) || store.clock().covers(write.seen)) continue;
+      trace("its author had seen" + text_of(write.seen));
+      violation_ = address_of(i) + " shows " + to_string(write.dot) + " before what its author had seen";
     }
   }
 }
 
-WallTime World::earliest() const {
+WallTime World::earliest(FunctionRef<bool(std::size_t host)> among) const {
   WallTime earliest{~std::uint64_t{0}};
-  for (const auto& host : hosts_) earliest = std::min(earliest, now(*host).wall);
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    if (among(i)) earliest = std::min(earliest, now(*hosts_[i]).wall);
+  }
   return earliest;
 }
 
@@ -124,10 +139,11 @@ std::optional<std::string> World::purge_all() {
   while (left && !violation_ && time_ < deadline) {
     run_until(time_ + Millis(500));
     left.reset();
-    const WallTime expired{earliest().millis - static_cast<std::uint64_t>(purge_of_expired_within.count())};
+    const WallTime all = earliest([](std::size_t) { return true; });
+    const WallTime expired{all.millis - static_cast<std::uint64_t>(purge_of_expired_within.count())};
     for (const auto& host : hosts_) {
       const Clock& purged = host->store->purged().clock;
-      if (purged != host->store->clock()) left = "a floor stands still";
+      if (purged != common_to_all(*host)) left = "a floor stands still";
       for (const std::string& key : keys_) {
         const auto row = host->store->read(key);
         if (!row || row->row.empty()) continue;
@@ -169,7 +185,7 @@ std::optional<std::string> World::go_back() {
     host.disk = std::move(copy.disk);
     host.journal = std::move(copy.journal);
     host.promised = {};
-    model_.keep_all_of(copy.host);
+    model_.keep_all_of(host.author);
   }
   for (const Copy& copy : copies) boot(copy.host);
   return converge("after a host went back");
@@ -177,6 +193,7 @@ std::optional<std::string> World::go_back() {
 
 std::optional<std::string> World::lose_rows() {
   const std::size_t victim = random(hosts_.size());
+  travellers_.clear();  // It does not know what it has lost.
   crash(victim);
   for (int i = 0; i < 3; ++i) hosts_[victim]->disk.damage_row(random_());
   for (int i = 0; i < 3; ++i) hosts_[victim]->disk.lose_row(random_());
@@ -186,20 +203,35 @@ std::optional<std::string> World::lose_rows() {
 
 bool World::converged() {
   const Host* first = nullptr;
-  return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
-    if (!host->up()) return true;
+  WallTime expired;  // Whose clock has not come to it cannot take that for true.
+  for (const auto& host : hosts_) {
+    if (!host->up()) continue;
     if (first == nullptr) first = host.get();
-    return host->store->tree().complete() && !host->store->has_work() && !host->store->has_damage() &&
-           host->store->applied() == host->store->synced() &&
-           root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
-               root_digest(first->store->tree(), first->store->clear(), cluster_.hash_keys) &&
-           host->store->clock() == first->store->clock() && host->store->purged() == first->store->purged();
-  });
+    expired = std::max(expired, host->store->purged().expired);
+  }
+  return members_agree() && std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
+           if (!host->up()) return true;
+           const Line& purged = host->store->purged();
+           return host->store->tree().complete() && !host->store->has_work() && !host->store->has_damage() &&
+                  host->store->applied() == host->store->synced() &&
+                  root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
+                      root_digest(first->store->tree(), first->store->clear(), cluster_.hash_keys) &&
+                  host->store->clock() == first->store->clock() &&
+                  purged.clock == first->store->purged().clock &&
+                  (purged.expired == expired || now(*host).wall < expired);
+         });
 }
 
 std::optional<std::string> World::converge(const char* when) {
   const Millis deadline = time_ + options_.converge_within;
-  while (!violation_ && time_ < deadline && !converged()) run_until(time_ + Millis(200));
+  while (!violation_ && time_ < deadline && !converged()) {
+    run_until(time_ + Millis(200));
+    for (std::size_t i = 0; i < hosts_.size(); ++i) {
+      Outbox out;
+      if (hosts_[i]->up()) arrive(i, out);
+      settle(i, out);
+    }
+  }
   if (violation_) return violation_;
   if (!converged()) return std::string("no convergence ") + when;
   for (std::size_t i = 0; i < hosts_.size() && !violation_; ++i) {

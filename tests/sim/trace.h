@@ -1,0 +1,16 @@
+// What happens in a history, on stderr, for whoever looks for the cause of a violation. With KNIT_SIM_TRACE
+// set; else nothing is written.
+#pragma once
+
+#include <string>
+
+#include "crdt/clock.h"
+
+namespace knit::sim {
+
+bool tracing();
+void trace(const std::string& line);
+// Of each actor its base, and its highest dot if that is above a gap.
+std::string text_of(const Clock& clock);
+
+}  // namespace knit::sim
