@@ -477,6 +477,7 @@ class Node {
   void meet(const Peer& peer);
   Clock seen_by_clients() const;
   bool has_met(std::uint64_t meeting) const;
+  bool has_met_somebody() const { return !met_nobody_ && (!swim_ || had_company_); }
   bool has_caught_up() const { return store_.clock().covers(met_); }
 
   // Reads of several replicas: node_reads.cpp.
@@ -499,6 +500,7 @@ class Node {
   void handle(LinkId link, const RowRequest& request, Now now, Outbox& out);
   void handle(LinkId link, const RowReply& reply, Now now, Outbox& out);
   void handle(LinkId link, const RowRepair& repair, Now now, Outbox& out);
+  Result<void> take_clear(std::string_view bytes, Now now);
   Result<void> take_reply(const Read& read, Read::Asked& asked, const RowReply& reply, Now now);
   std::vector<NodeId> who_may_be_read(ReadFrom from) const;
   bool ask_next(JobId job, Read& read, Outbox& out);
@@ -583,6 +585,7 @@ class Node {
   Millis gaps_since_{};
   Clock met_;                   // What peers had when they were met first or answered a meeting,
   bool met_nobody_ = true;      // if one was.
+  bool had_company_ = false;    // Somebody else was a member, not only one that had just left.
   std::uint64_t meeting_ = 0;   // Peers are asked what they have: the last one that was called.
   std::uint32_t members_ = 0;   // See members_digest(), of the list
   std::uint64_t members_of_{};  // with this digest.

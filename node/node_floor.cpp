@@ -78,7 +78,7 @@ void Node::end_hearing(Peer& peer) {
 bool Node::knows_members() const {
   const bool unmet = !swim_ && !std::all_of(options_.peers.begin(), options_.peers.end(),
                                             [this](const std::string& peer) { return was_met(peer); });
-  return !unmet && (!met_nobody_ || is_alone());
+  return !unmet && (has_met_somebody() || is_alone());
 }
 
 // Empty if it is not known of every member.

@@ -53,7 +53,10 @@ void Node::start_membership(const MembershipOptions& options, Now now) {
   }
   swim_.emplace(options.swim, profiles_, store_.identity().node, generation, options.profile, random(), now);
   if (in.ok()) swim_->restore(std::move(known));  // Else there are seeds: the list is only a memory.
-  members_changed_ = true;                        // This life of ours.
+  swim_->members().visit([&](const Member& member) {
+    had_company_ = had_company_ || (member.is_present() && member.id != store_.identity().node);
+  });
+  members_changed_ = true;  // This life of ours.
 }
 
 std::optional<std::string> Node::take_members() {
@@ -149,6 +152,7 @@ void Node::on_member_changed(const MemberChanged& change, Now now, Outbox& out) 
   if (peer != peers_.end() && peer->second.link && !member.is_present()) {
     drop_link(*peer->second.link, "it is " + std::string(name(change.after)), now, out);
   }
+  had_company_ = had_company_ || member.is_present();
   if (member.is_present()) out.push_back(Redial{to_string(member.profile->endpoint)});
   if (change.after == MemberState::forgotten) remove_peer(change.id, "the peer was forgotten", now, out);
   forget_replaced(now, out);

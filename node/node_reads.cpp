@@ -124,19 +124,24 @@ bool Node::may_succeed(const Read& read) {
   return static_cast<std::size_t>(hopeful) >= read.replicas;
 }
 
+// A row is sent as if all that was cleared there had been swept: that must be known where it is merged, or
+// others would not hear of it.
+Result<void> Node::take_clear(std::string_view bytes, Now now) {
+  if (bytes.empty()) return {};
+  ByteReader in(bytes);
+  const Clock clear = Clock::decode(in);
+  if (!in.done()) return fail(ErrorCode::bad_input, "a clear that cannot be understood");
+  return store_.clear().covers(clear) ? Result<void>{} : store_.merge_clear(clear, now.wall);
+}
+
 // bad_input: it is not what was asked for, or cannot be understood.
 Result<void> Node::take_reply(const Read& read, Read::Asked& asked, const RowReply& reply, Now now) {
   const std::string row_key(reply.row_key);
   const bool again = std::any_of(asked.rows.begin(), asked.rows.end(),
                                  [&](const Read::Row& row) { return row.row_key == row_key; });
-  ByteReader in(reply.clear);
-  Clock clear;
-  if (!reply.clear.empty()) clear = Clock::decode(in);
-  if (again || !read.row_keys.contains(row_key) || !in.done())
+  if (again || !read.row_keys.contains(row_key))
     return fail(ErrorCode::bad_input, "a row that was not asked for");
-  if (!store_.clear().covers(clear)) {
-    if (auto merged = store_.merge_clear(clear, now.wall); !merged) return merged;
-  }
+  if (auto cleared = take_clear(reply.clear, now); !cleared) return cleared;
   Read::Row row{row_key, std::nullopt};
   if (!reply.payload.empty()) {
     const auto merged = store_.merge_row(row_key, reply.payload, now.wall);
@@ -164,7 +169,8 @@ bool Node::mend(Peer& peer, const Read::Row& row, Outbox& out) {
   if (!body) return false;
   const bool purged_there = body->row.may_vanish(peer.purged.clock, {});
   if (purged_there || (row.version && !has_news(body->row.version(), *row.version))) return false;
-  send(*peer.link, Channel::exchange, RowRepair{row.row_key, *bytes}, out);
+  const std::string clear = encoded(store_.clear());
+  send(*peer.link, Channel::exchange, RowRepair{clear, row.row_key, *bytes}, out);
   return true;
 }
 
@@ -184,7 +190,9 @@ void Node::finish_read(std::map<JobId, Read>::iterator read, std::string error, 
 // What the peer found that this node lacks.
 void Node::handle(LinkId link, const RowRepair& repair, Now now, Outbox& out) {
   if (!may_stream(*peer_of(link))) return;
-  const auto merged = store_.merge_row(repair.row_key, repair.payload, now.wall);
+  const auto merged = take_clear(repair.clear, now).and_then([&] {
+    return store_.merge_row(repair.row_key, repair.payload, now.wall);
+  });
   if (!merged && merged.error().code == ErrorCode::bad_input)
     drop_link(link, merged.error().message, now, out);
 }

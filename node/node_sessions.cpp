@@ -52,7 +52,7 @@ bool Node::all_clocks_known() const {
 // copy, need not have that; but it has it once it has caught up with those it met.
 bool Node::shows(const Needed& needed) const {
   if (!store_.clock().covers(needed.clock) || !has_met(needed.meeting)) return false;
-  return met_nobody_ ? is_alone() : has_caught_up();
+  return has_met_somebody() ? has_caught_up() : is_alone();
 }
 
 // Nor need one have it that is no member for the node that made the token: it was forgotten there, or is too

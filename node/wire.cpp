@@ -150,7 +150,8 @@ void pack(Packer& out, const RowReply& m) {
 }
 
 void pack(Packer& out, const RowRepair& m) {
-  begin(out, Kind::row_repair, 2);
+  begin(out, Kind::row_repair, 3);
+  pack_binary(out, m.clear);
   pack_binary(out, m.row_key);
   pack_head_of(out, m.payload);
 }
@@ -315,6 +316,7 @@ Message read_row_reply(Fields& in) {
 
 Message read_row_repair(Fields& in) {
   RowRepair m;
+  m.clear = in.binary();
   m.row_key = in.binary();
   m.payload = in.binary();
   return m;

@@ -128,6 +128,7 @@ struct RowReply {
   std::string_view payload;  // The body.
 };
 struct RowRepair {
+  std::string_view clear{};  // As in a reply: what the row is without.
   std::string_view row_key;
   std::string_view payload;
 };

@@ -50,6 +50,17 @@ TEST_CASE("a read of a peer brings what it has, and gives it what it lacks") {
   CHECK(pair.a.node->status(pair.now()).rows_mended == 1);
 }
 
+TEST_CASE("who is given a row hears of what was cleared before it") {
+  Reader pair;
+  pair.a.host.set("other", "v");
+  REQUIRE(pair.a.host.keyspace->clear(test::now));
+  pair.a.host.set("key", "v");
+  REQUIRE(pair.read({"key"}));
+  pair.pump();
+  CHECK(pair.b.host.get("key") == "v");
+  CHECK(pair.b.host.store->clear() == pair.a.host.store->clear());
+}
+
 TEST_CASE("a read takes a delete for what it is") {
   Reader pair;
   pair.b.host.set("key", "value");
