@@ -70,7 +70,7 @@ constexpr std::array faults{
     PlantedFault{Fault::purged_above_floor, "purged_above_floor", "invariant 6", 100},
     PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 6000},
     PlantedFault{Fault::gap_given_up_alone, "gap_given_up_alone", "rule 7", 1000},
-    PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 60},
+    PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 1000},
     PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 2000},
     PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 6000, rots_in_two},
     PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},

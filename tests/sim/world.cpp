@@ -90,6 +90,7 @@ void World::run_until(Millis end) {
     time_ = event.at;
     note(static_cast<std::uint64_t>(time_.count()) ^ (event.order << 20));
     event.run();
+    if (violation_) trace_state();
   }
   time_ = std::max(time_, end);
 }

@@ -145,10 +145,9 @@ void World::exile(std::size_t host) {
 
 void World::forget(std::size_t host) {
   const std::size_t by = random(hosts_.size());
-  // Two that have forgotten each other, before they were equal again, are two clusters. So are two of whom
-  // one never knew the other.
+  // Two that have forgotten each other, before they were equal again, are two clusters.
   const bool may = by != host && hosts_[by]->up() && !model_.is_left_out(hosts_[by]->author) &&
-                   hosts_[host]->up() && is_member_of(by, host);
+                   hosts_[host]->up() && all_know_each_other();
   if (exiled_ != host || !may) return retry_forget(host);
   Outbox out;
   const bool done = hosts_[by]->node->forget(to_string(hosts_[host]->id), now(*hosts_[by]), out).has_value();
@@ -157,11 +156,11 @@ void World::forget(std::size_t host) {
   model_.leave_out(hosts_[host]->author);
 }
 
-// Whom one member alone knows is lost with it.
+// Whom one member alone knows is lost with it, and makes another cluster.
 bool World::all_know_each_other() const {
   for (std::size_t of = 0; of < hosts_.size(); ++of) {
     for (std::size_t host = 0; hosts_[of]->up() && host < hosts_.size(); ++host) {
-      if (hosts_[host]->up() && !is_member_of(host, of)) return false;
+      if (hosts_[host]->id.value != 0 && !is_member_of(host, of)) return false;
     }
   }
   return true;
@@ -197,6 +196,7 @@ void World::wipe(std::size_t index) {
   Host& host = *hosts_[index];
   model_.miss(host.author);
   host.author = next_author_++;
+  host.id = {};
   host.disk = {};
   host.journal = {};
   host.members.clear();
