@@ -509,6 +509,7 @@ class Node {
   bool mend(Peer& peer, const Read::Row& row, Outbox& out);
   void finish_read(std::map<JobId, Read>::iterator read, std::string error, Outbox& out);
   void hasten_reads(Now now, Outbox& out);
+  bool answers(const Peer& peer) const;
   void measure_lag(Now now);
 
   // Exchanges and jobs: node_exchanges.cpp.

@@ -216,13 +216,19 @@ void Node::hasten_reads(Now now, Outbox& out) {
   }
 }
 
+// A link of which nothing is heard may last long.
+bool Node::answers(const Peer& peer) const {
+  const Member* member = swim_ ? swim_->members().find(peer.hello.node) : nullptr;
+  return member == nullptr || member->state == MemberState::alive;
+}
+
 // Of what a peer had at some moment this node lacks something still.
 void Node::measure_lag(Now now) {
   bool company = replicas() == 1;
   lag_ = Millis{0};
   for (auto& [id, peer] : peers_) {
     if (!reachable(peer)) continue;
-    company = true;
+    company = company || answers(peer);
     if (peer.ahead && store_.clock().covers(peer.ahead->clock)) peer.ahead.reset();
     const Clock& theirs = peer.stream.peer_clock();
     if (!peer.ahead && !store_.clock().covers(theirs)) peer.ahead = {theirs, now.steady};

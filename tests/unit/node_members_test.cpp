@@ -17,8 +17,7 @@ namespace {
 std::string address_of(std::uint64_t id) { return "127.0.0." + std::to_string(id) + ":7399"; }
 
 struct Fellow {
-  explicit Fellow(std::uint64_t id) : host(id), address(address_of(id)) {
-    NodeOptions options;
+  explicit Fellow(std::uint64_t id, NodeOptions options) : host(id), address(address_of(id)) {
     options.name = "n" + std::to_string(id);
     options.address = address;
     node.emplace(options, *host.store, id);
@@ -34,9 +33,9 @@ struct Fellow {
 
 // Nodes that dial whom they want, on a network that delivers at once.
 struct Town {
-  explicit Town(std::uint64_t size, const std::string& known = "") {
+  explicit Town(std::uint64_t size, const std::string& known = "", const NodeOptions& node = {}) {
     for (std::uint64_t id = 1; id <= size; ++id) {
-      Fellow& fellow = *fellows.emplace_back(std::make_unique<Fellow>(id));
+      Fellow& fellow = *fellows.emplace_back(std::make_unique<Fellow>(id, node));
       MembershipOptions options;
       options.generation = {id};
       options.profile.name = fellow.node->options().name;
@@ -254,6 +253,19 @@ TEST_CASE("who was forgotten shows nothing to tokens of the others before it has
   CHECK(apart.shows(needed));
   CHECK(town[3].host.get("key") == "value");
   CHECK(apart.shows(apart.needed(town[1].node->token())));
+}
+
+TEST_CASE("who hears nobody is stale, although its links have not ended and nobody is dead yet") {
+  NodeOptions node;
+  node.read_lag_max = 300ms;
+  Town town(2, "", node);
+  join_all(town);
+  REQUIRE_FALSE(town[2].node->is_stale());
+  Outbox out;
+  REQUIRE(town[2].node->isolate("", true, town.now(), out));
+  town.run(2s);
+  REQUIRE(town.reachable(2) == 1);
+  CHECK(town[2].node->is_stale());
 }
 
 TEST_CASE("a link's end makes a node ask at once whether its peer is there") {
