@@ -131,22 +131,6 @@ bool Model::is_purged(const Write& write) const {
                      [&](const Write& clear) { return clear.cleared.covers(write.dot); });
 }
 
-// All hosts had this write once, or all of those that one of them took for members; then those that had not
-// purged it lost it, and what it superseded is shown again.
-bool Model::is_undone(const Write& write, const RegisterRow& row) const {
-  if (holds(row, write.dot) || row.context().covers(write.dot)) return false;
-  const auto is_earlier = [&](const Sibling& s) {
-    return s.dot.actor == write.dot.actor && s.dot.sequence < write.dot.sequence;
-  };
-  if (std::any_of(row.siblings().begin(), row.siblings().end(), is_earlier)) return true;
-  return std::any_of(write.superseded.begin(), write.superseded.end(), [&](Dot dot) {
-    const auto& others = writes_of(write.key);
-    const auto named =
-        std::find_if(others.begin(), others.end(), [dot](const Write& w) { return w.dot == dot; });
-    return holds(row, dot) || (named != others.end() && is_undone(*named, row));
-  });
-}
-
 const std::vector<Write>& Model::writes_of(const std::string& key) const {
   static const std::vector<Write> none;
   const auto found = writes_.find(key);
@@ -160,16 +144,19 @@ std::size_t Model::writes() const {
 }
 
 // Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
+// Of one that is gone without a trace nobody can tell whether it was ever here, to supersede others.
 Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
-  VersionVector superseded;  // As contexts are: with a write go the earlier ones of its actor.
+  VersionVector superseded, perhaps;  // As contexts are: with a write go the earlier ones of its actor.
   Shown expected;
   const auto& writes = writes_of(key);
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
-    const bool lasted = is_in(*w, row, store) && !is_undone(*w, row);
-    if (is_doubtful(*w) && !superseded.covers(w->dot) && !lasted) continue;
-    for (const Dot dot : w->superseded) superseded.add(dot);
-    if (w->scarred && !holds(row, w->dot) && row.context().covers(w->dot)) continue;
-    if ((is_purged(*w) || is_doubtful(*w)) && !holds(row, w->dot)) continue;
+    const bool doubtful = is_doubtful(*w);
+    const bool held = holds(row, w->dot);
+    if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
+    const bool gone = !held && !row.context().covers(w->dot);
+    for (const Dot dot : w->superseded) (doubtful && gone ? perhaps : superseded).add(dot);
+    if (w->scarred && !held && row.context().covers(w->dot)) continue;
+    if ((doubtful || is_purged(*w) || perhaps.covers(w->dot)) && !held) continue;
     if (was_cleared(row, w->dot)) continue;
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
   }

@@ -113,7 +113,6 @@ class Model {
   Expiry expiry_of(const Write& write) const;
   std::vector<std::string> possible_sums(const std::vector<const Addition*>& additions) const;
   bool is_purged(const Write& write) const;
-  bool is_undone(const Write& write, const RegisterRow& row) const;
   bool cleared(Dot dot, const Store& store) const;
   bool is_anywhere(const Write& write, const std::vector<Store*>& stores) const;
   bool is_in(const Write& write, const RegisterRow& row, const Store& store) const;

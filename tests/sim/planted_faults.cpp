@@ -16,7 +16,7 @@ constexpr auto rots_in_two = [](const WorldOptions& options) {
   return options.rot && options.hosts == 2 && options.commit_chance < 0.1;
 };
 constexpr auto is_damaged = [](const WorldOptions& options) {
-  return !options.loses_host && options.hosts > 2 && options.counters > 0;
+  return !options.loses_host && !options.members && options.hosts > 2 && options.counters > 0;
 };
 constexpr auto exchanges = [](const WorldOptions& options) {
   return options.exchange_interval < options.faults_for && options.hosts > 2;
@@ -40,7 +40,7 @@ constexpr std::array faults{
     PlantedFault{Fault::log_kept_by_trim, "log_kept_by_trim", "rule 6", 30},
     PlantedFault{Fault::log_kept_by_join, "log_kept_by_join", "rule 6", 1500, relays},
     PlantedFault{Fault::trim_unnoticed, "trim_unnoticed", "rule 6", 200},
-    PlantedFault{Fault::unreadable_delivered, "unreadable_delivered", "rule 6", 1500, is_damaged},
+    PlantedFault{Fault::unreadable_delivered, "unreadable_delivered", "rule 6", 4000, is_damaged},
     PlantedFault{Fault::streamed_not_logged, "streamed_not_logged", "rule 6", 30},
     PlantedFault{Fault::covered_before_replacement, "covered_before_replacement", "invariant 2", 60},
     PlantedFault{Fault::left_out_row_counted, "left_out_row_counted", "invariant 2", 600},
@@ -48,7 +48,7 @@ constexpr std::array faults{
     PlantedFault{Fault::acknowledged_before_sync, "acknowledged_before_sync", "rule 3", 200},
     PlantedFault{Fault::credit_never_returned, "credit_never_returned", "streams", 150},
     PlantedFault{Fault::clear_not_streamed, "clear_not_streamed", "clears", 50, clears},
-    PlantedFault{Fault::relay_refused, "relay_refused", "streams", 150},
+    PlantedFault{Fault::relay_refused, "relay_refused", "streams", 1000},
     PlantedFault{Fault::gap_swallowed, "gap_swallowed", "rule 7", 50, rots},
     PlantedFault{Fault::joins_after_gap, "joins_after_gap", "rule 7", 600, rots},
     PlantedFault{Fault::clock_of_damage_joined, "clock_of_damage_joined", "rule 7", 600, is_damaged},
@@ -71,7 +71,7 @@ constexpr std::array faults{
     PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 6000},
     PlantedFault{Fault::gap_given_up_alone, "gap_given_up_alone", "rule 7", 1000},
     PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 1000},
-    PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 2000},
+    PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 5000},
     PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 6000, rots_in_two},
     PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
     PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},
@@ -80,9 +80,9 @@ constexpr std::array faults{
     PlantedFault{Fault::stream_from_the_future, "stream_from_the_future", "rule 14", 100},
     PlantedFault{Fault::causes_ignored, "causes_ignored", "causal order", 300},
     PlantedFault{Fault::members_ignored, "members_ignored", "tokens", 1000, changes_members},
-    PlantedFault{Fault::nobody_met_ignored, "nobody_met_ignored", "tokens", 60},
+    PlantedFault{Fault::nobody_met_ignored, "nobody_met_ignored", "tokens", 200},
     PlantedFault{Fault::copy_unnoticed, "copy_unnoticed", "rule 4", 300, changes_members},
-    PlantedFault{Fault::refusal_read, "refusal_read", "reads", 3000},
+    PlantedFault{Fault::refusal_read, "refusal_read", "reads", 6000},
     PlantedFault{Fault::rejoined_without_guard, "rejoined_without_guard", "rule 2", 600},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},
 };

@@ -115,7 +115,7 @@ NodeOptions World::node_options(std::size_t index) const {
   node.name = address_of(index);
   node.address = endpoint_of(index);
   for (std::size_t other = 0; other < options_.hosts; ++other) {
-    if (!options_.members || other == (index == 0 ? 1 : 0)) node.peers.push_back(endpoint_of(other));
+    if (!options_.members || other == seed_of(index)) node.peers.push_back(endpoint_of(other));
   }
   node.exchange_interval = options_.exchange_interval;
   if (options_.narrow_streams) {
@@ -197,6 +197,7 @@ void World::tick(std::size_t index) {
   Outbox out;
   host.node->on_tick(now(host), out);
   host.store->refresh_space();
+  settle_in(index);
   if (auto members = host.node->take_members()) host.members = *std::move(members);
   settle(index, out);
   on_host(index, Millis(100), [this, index] { tick(index); });

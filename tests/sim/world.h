@@ -99,6 +99,7 @@ class World {
     NodeId id;                 // At the last start.
     std::size_t author{};      // Who the model takes it for: each set of data is another one.
     Millis membership_tick{};  // That is planned.
+    bool settled = true;       // Has known somebody who had been there before.
     WallTime copied_at;        // By the clock of the host whose data these are a copy of.
     std::int64_t skew_millis{};
     std::map<JobId, PendingRead> reads;  // Of all replicas.
@@ -165,6 +166,8 @@ class World {
   void forget(std::size_t host);
   void retry_forget(std::size_t host);
   bool all_know_each_other() const;
+  bool can_join(std::size_t host) const;
+  void settle_in(std::size_t host);
   bool is_member_of(std::size_t host, std::size_t of) const;
   void leave(std::size_t host);
   void wipe(std::size_t host);
@@ -191,6 +194,7 @@ class World {
   void fault();
   void crash_and_boot(std::size_t host);
   void boot_after(std::size_t host, Millis delay);
+  std::size_t seed_of(std::size_t host) const { return host == 0 ? 1 : 0; }
   bool scars() const { return !options_.loses_host && !options_.members; }
   void cut_off(std::size_t host);
   void rot(std::size_t host);

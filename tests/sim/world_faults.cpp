@@ -41,7 +41,9 @@ void World::crash_and_boot(std::size_t index) {
 
 void World::boot_after(std::size_t index, Millis delay) {
   at(delay, [this, index] {
-    if (!hosts_[index]->up() && index != lost_) boot(index);
+    if (hosts_[index]->up() || index == lost_) return;
+    if (hosts_[index]->settled || can_join(index) || !faults_) return boot(index);
+    boot_after(index, Millis(300));
   });
 }
 

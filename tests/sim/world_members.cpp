@@ -36,7 +36,22 @@ void World::found() {
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     const bool late = options_.members && i > 0 && i + 1 == hosts_.size() && chance(0.5);
     if (!late) boot(i);
-    if (late) boot_after(i, Millis(random(15'000)));
+    if (!late) continue;
+    hosts_[i]->settled = false;
+    boot_after(i, Millis(random(15'000)));
+  }
+}
+
+// Nobody joins through one who has just done so, and met nobody else: they would be a cluster of their own.
+bool World::can_join(std::size_t host) const {
+  const std::size_t seed = seed_of(host);
+  return hosts_[seed]->up() && hosts_[seed]->settled && !is_cut(host, seed) && !is_cut(seed, host);
+}
+
+void World::settle_in(std::size_t index) {
+  for (std::size_t other = 0; !hosts_[index]->settled && other < hosts_.size(); ++other) {
+    hosts_[index]->settled = hosts_[other]->up() && hosts_[other]->settled && is_member_of(other, index) &&
+                             is_member_of(index, other);
   }
 }
 
@@ -204,6 +219,7 @@ void World::wipe(std::size_t index) {
   host.promised = {};
   host.rotten = false;
   host.copied_at = {};
+  host.settled = false;
   boot_after(index, Millis(100 + random(3000)));
 }
 
