@@ -146,7 +146,8 @@ std::size_t Model::writes() const {
 // Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
 // Of one that is gone without a trace nobody can tell whether it was ever here, to supersede others.
 Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
-  VersionVector superseded, perhaps;  // As contexts are: with a write go the earlier ones of its actor.
+  VersionVector superseded, perhaps,
+      own_purged;  // As contexts are: with a write go the actor's earlier ones.
   Shown expected;
   const auto& writes = writes_of(key);
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
@@ -155,7 +156,9 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
     const bool gone = !held && !row.context().covers(w->dot);
     for (const Dot dot : w->superseded) (doubtful && gone ? perhaps : superseded).add(dot);
-    if (w->scarred && !held && row.context().covers(w->dot)) continue;
+    const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot);
+    if (w->scarred && !held && overwritten) continue;
+    if (w->shows && is_purged(*w)) own_purged.add(w->dot);
     if ((doubtful || is_purged(*w) || perhaps.covers(w->dot)) && !held) continue;
     if (was_cleared(row, w->dot)) continue;
     if (w->shows && !superseded.covers(w->dot) && !cleared(w->dot, store)) expected[w->dot] = w->stamp;
@@ -175,8 +178,8 @@ void Model::trace_key(const std::string& key, const RegisterRow& row) const {
     std::string superseded;
     for (const Dot dot : w.superseded) superseded += " " + to_string(dot);
     trace("  write " + to_string(w.dot) + " by " + std::to_string(w.host) + (w.deletes ? " deletes" : "") +
-          (w.shows ? "" : " counts") + (is_doubtful(w) ? " doubtful" : "") + (is_purged(w) ? " purged" : "") +
-          " supersedes" + superseded);
+          (w.shows ? "" : " counts") + (w.scarred ? " scarred" : "") + (is_doubtful(w) ? " doubtful" : "") +
+          (is_purged(w) ? " purged" : "") + " supersedes" + superseded);
   }
 }
 

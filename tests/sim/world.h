@@ -99,7 +99,7 @@ class World {
     NodeId id;                 // At the last start.
     std::size_t author{};      // Who the model takes it for: each set of data is another one.
     Millis membership_tick{};  // That is planned.
-    bool settled = true;       // Has known somebody who had been there before.
+    bool settled = true;       // Knows a member that is settled, and is known to it.
     WallTime copied_at;        // By the clock of the host whose data these are a copy of.
     std::int64_t skew_millis{};
     std::map<JobId, PendingRead> reads;  // Of all replicas.

@@ -42,7 +42,8 @@ void World::crash_and_boot(std::size_t index) {
 void World::boot_after(std::size_t index, Millis delay) {
   at(delay, [this, index] {
     if (hosts_[index]->up() || index == lost_) return;
-    if (hosts_[index]->settled || can_join(index) || !faults_) return boot(index);
+    const bool has_data = !hosts_[index]->disk.of(Table::meta).empty();
+    if (has_data || can_join(index) || !faults_) return boot(index);
     boot_after(index, Millis(300));
   });
 }

@@ -42,7 +42,8 @@ void World::found() {
   }
 }
 
-// Nobody joins through one who has just done so, and met nobody else: they would be a cluster of their own.
+// Nobody joins through one who has just done so, or was forgotten, and met nobody else since: they would be a
+// cluster of their own.
 bool World::can_join(std::size_t host) const {
   const std::size_t seed = seed_of(host);
   return hosts_[seed]->up() && hosts_[seed]->settled && !is_cut(host, seed) && !is_cut(seed, host);
@@ -169,6 +170,7 @@ void World::forget(std::size_t host) {
   settle(by, out);
   if (!done) return retry_forget(host);
   model_.leave_out(hosts_[host]->author);
+  hosts_[host]->settled = false;
 }
 
 // Whom one member alone knows is lost with it, and makes another cluster.
