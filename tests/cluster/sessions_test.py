@@ -82,7 +82,7 @@ class SessionsTest(unittest.TestCase):
                 pipeline.set(f"key{number}", "value")
             pipeline.execute()
         self.cluster.await_sync()
-        wait_until(lambda: len(self.token(alpha)) == 12, "all members have all")
+        wait_until(lambda: len(self.token(alpha)) == 18, "all members have all")
         token = self.token(alpha)
         self.gamma.end()
         shutil.rmtree(self.gamma.directory)
