@@ -82,7 +82,7 @@ constexpr std::array faults{
     PlantedFault{Fault::members_ignored, "members_ignored", "tokens", 1000, changes_members},
     PlantedFault{Fault::nobody_met_ignored, "nobody_met_ignored", "tokens", 200},
     PlantedFault{Fault::copy_unnoticed, "copy_unnoticed", "rule 4", 300, changes_members},
-    PlantedFault{Fault::refusal_read, "refusal_read", "reads", 6000},
+    PlantedFault{Fault::refusal_read, "refusal_read", "reads", 6000, changes_members},
     PlantedFault{Fault::rejoined_without_guard, "rejoined_without_guard", "rule 2", 600},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},
 };
