@@ -62,8 +62,8 @@ constexpr std::string_view not_caught_up =
 
 // KNIT SESSION ON: no command sees the keys before all this is here.
 struct ReadGate {
-  std::optional<Node::Needed>
-      needed{};      // None: open. A clock may be empty, on a node that has not caught up.
+  // None: open. Its clock may be empty, on a node that has not caught up.
+  std::optional<Node::Needed> needed{};
   Millis timeout{};  // Of each command; then it is refused.
   std::optional<Millis> closed_since{};
 };
