@@ -20,6 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.environ.get("KNIT_BUILD", os.path.join(ROOT, "build", "release"))
 LONG = bool(os.environ.get("KNIT_LONG"))
 SLOWNESS = 6 if "san" in os.path.basename(BUILD) else 1  # Sanitizers cost about that much.
+os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=32")  # Of what was freed it keeps 256 MB by default.
 CLIENT_PORT = 6399
 PEER_PORT = 7399
 HTTP_PORT = 9399
