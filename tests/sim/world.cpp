@@ -141,8 +141,14 @@ void World::boot(std::size_t index) {
   if (!host.store->clock().covers(host.promised))
     violation_ = address_of(index) + " lost what it acknowledged";
   host.promised = {};
-  if (host.store->must_commit_first() && host.store->start_commit())
-    host.store->on_committed(host.disk.finish_commit());
+  if (host.store->must_commit_first() && host.store->start_commit()) {
+    const auto committed = host.disk.finish_commit();
+    host.store->on_committed(committed);
+    if (!committed && host.store->is_new()) {  // As the daemon: there is no room even for who this is.
+      host.store.reset();
+      return boot_after(index, Millis(300));
+    }
+  }
   host.id = host.store->identity().node;
   trace_host(index,
              "starts as node " + to_string(host.id) + ", actor " + to_string(host.store->identity().actor));
