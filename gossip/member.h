@@ -53,6 +53,8 @@ struct Member {
 
   // Takes part, as far as is known.
   bool is_present() const { return state == MemberState::alive || state == MemberState::suspect; }
+  // To the cluster: it holds a replica, though it may be down. Not if it has left or was forgotten.
+  bool belongs() const { return is_present() || state == MemberState::dead; }
 };
 
 // Whether `a` is newer than `b`: a total order of the states of one node, so that all who have heard the same

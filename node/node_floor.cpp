@@ -21,8 +21,7 @@ constexpr int gap_statuses = 5;  // So long nothing more of a lost write must tu
 void Node::visit_members(FunctionRef<void(const Peer*)> visit) const {
   if (swim_) {
     swim_->members().visit([&](const Member& member) {
-      const bool belongs = member.is_present() || member.state == MemberState::dead;
-      if (belongs && member.id != store_.identity().node && !peers_.contains(member.id)) visit(nullptr);
+      if (member.belongs() && member.id != store_.identity().node && !peers_.contains(member.id)) visit(nullptr);
     });
   }
   for (const auto& [id, peer] : peers_) {

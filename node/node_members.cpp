@@ -17,8 +17,6 @@ struct Overloaded : F... {
   using F::operator()...;
 };
 
-bool belongs(const Member& member) { return member.is_present() || member.state == MemberState::dead; }
-
 std::string who(const Member& member) {
   return member.profile->name + " at " + to_string(member.profile->endpoint);
 }
@@ -75,7 +73,7 @@ bool Node::is_cut_off(NodeId id) const {
 bool Node::is_member(const Peer& peer) const {
   if (!swim_) return true;
   const Member* member = swim_->members().find(peer.hello.node);
-  return member == nullptr || belongs(*member);
+  return member == nullptr || member->belongs();
 }
 
 void Node::on_datagram(const Swim::Source& from, std::string_view bytes, Now now, Outbox& out) {
@@ -206,7 +204,7 @@ std::set<std::string> Node::wanted_links() const {
   addresses.insert(to_join_.begin(), to_join_.end());
   if (swim_ && !swim_->left()) {
     swim_->members().visit([&](const Member& member) {
-      if (belongs(member)) addresses.insert(to_string(member.profile->endpoint));
+      if (member.belongs()) addresses.insert(to_string(member.profile->endpoint));
     });
   }
   std::erase_if(addresses, [this](const std::string& address) { return !wants_link(address); });

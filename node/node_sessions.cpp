@@ -84,8 +84,7 @@ std::uint32_t Node::members_digest() {
   ByteWriter out(ids);
   const NodeId self = store_.identity().node;
   swim_->members().visit([&](const Member& member) {
-    const bool belongs = member.is_present() || member.state == MemberState::dead;
-    if (belongs || member.id == self) out.u64(member.id.value);
+    if (member.belongs() || member.id == self) out.u64(member.id.value);
   });
   members_of_ = swim_->members().digest();
   members_ = static_cast<std::uint32_t>(siphash64("members" + ids, store_.hash_keys().digest));

@@ -223,8 +223,7 @@ bool Node::all_peers_equal() const {
   bool all = true;
   if (swim_) {
     swim_->members().visit([&](const Member& member) {
-      const bool belongs = member.is_present() || member.state == MemberState::dead;
-      all = all && (!belongs || member.id == swim_->self().id || peers_.contains(member.id));
+      all = all && (!member.belongs() || member.id == swim_->self().id || peers_.contains(member.id));
     });
   }
   return all &&
@@ -345,8 +344,7 @@ bool Node::was_met(const std::string& address) const {
 void Node::add_unmet_members(NodeStatus& status) const {
   if (!swim_) return;
   swim_->members().visit([&](const Member& member) {
-    const bool belongs = member.is_present() || member.state == MemberState::dead;
-    if (!belongs || member.id == store_.identity().node || peers_.contains(member.id)) return;
+    if (!member.belongs() || member.id == store_.identity().node || peers_.contains(member.id)) return;
     PeerStatus& peer = status.peers.emplace_back();
     peer.node = member.id;
     peer.name = member.profile->name;

@@ -186,7 +186,7 @@ bool World::all_know_each_other() const {
 bool World::is_member_of(std::size_t host, std::size_t of) const {
   if (!options_.members) return true;
   const Member* member = hosts_[of]->node->swim()->members().find(hosts_[host]->id);
-  return member != nullptr && member->state <= MemberState::dead;
+  return member != nullptr && member->belongs();
 }
 
 void World::retry_forget(std::size_t host) {
