@@ -83,7 +83,10 @@ struct StateDiffers {
 struct IdInUse {
   Endpoint at;
 };
-using SwimOutput = std::variant<SendDatagram, SendOverLink, MemberChanged, StateDiffers, IdInUse>;
+// Members have forgotten this node, which has begun another life.
+struct WasForgotten {};
+using SwimOutput =
+    std::variant<SendDatagram, SendOverLink, MemberChanged, StateDiffers, IdInUse, WasForgotten>;
 using SwimOutbox = std::vector<SwimOutput>;
 
 // Since the start.

@@ -156,6 +156,7 @@ void Swim::refute(const Member& said, Now now, SwimOutbox& out) {
   refuted_at_ = now.steady;
   ++counters_.refutations;
   if (said.state != MemberState::alive) health_.change(1);
+  if (forgotten) out.emplace_back(WasForgotten{});
   announce(std::move(mine), now, out);
 }
 

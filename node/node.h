@@ -477,6 +477,8 @@ class Node {
   void meet(const Peer& peer);
   Clock seen_by_clients() const;
   bool has_met(std::uint64_t meeting) const;
+  void on_forgotten(Outbox& out);
+  std::uint64_t call_meeting();
   bool has_met_somebody() const { return !met_nobody_ && (!swim_ || had_company_); }
   bool has_caught_up() const { return store_.clock().covers(met_); }
 
@@ -585,7 +587,8 @@ class Node {
   Clock gaps_;  // Filled: of earlier actors of this node, which nobody can,
   Millis gaps_since_{};
   Clock met_;                   // What peers had when they were met first or answered a meeting,
-  bool met_nobody_ = true;      // if one was.
+  bool met_nobody_ = true;      // if one was, since the start or since
+  bool was_forgotten_ = false;  // members that go on forgot this node.
   bool had_company_ = false;    // Somebody else was a member, not only one that had just left.
   std::uint64_t meeting_ = 0;   // Peers are asked what they have: the last one that was called.
   std::uint32_t members_ = 0;   // See members_digest(), of the list

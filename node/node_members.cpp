@@ -125,6 +125,7 @@ void Node::settle(SwimOutbox& said, Now now, Outbox& out) {
                              "another process at " + to_string(in_use.at) +
                                  " uses this node's id: a copy of the data directory runs there"});
       },
+      [&](const WasForgotten&) { on_forgotten(out); },
   };
   for (SwimOutput& output : std::exchange(said, {})) std::visit(one, output);
 }

@@ -34,8 +34,9 @@ Clock Node::seen_by_clients() const {
   if (!all_clocks_known()) return needed;
   Clock out;
   for (const auto& [actor, entry] : needed.entries()) {
-    const bool everywhere = std::all_of(peers_.begin(), peers_.end(), [&](const auto& peer) {
-      return !is_member(peer.second) || peer.second.stream.peer_clock().base(actor) >= entry.base;
+    bool everywhere = true;
+    visit_members([&](const Peer* peer) {
+      everywhere = everywhere && peer->stream.peer_clock().base(actor) >= entry.base;
     });
     if (!everywhere) out.add(actor, {1, entry.base});
   }
@@ -61,9 +62,13 @@ bool Node::shows(const Needed& needed) const {
 Node::Needed Node::needed(Token token) {
   Needed needed{std::move(token.needed), 0};
   if (token.members == members_digest() || planted(Fault::members_ignored)) return needed;
-  needed.meeting = ++meeting_;
-  for (auto& [id, peer] : peers_) hasten_status(peer);
+  needed.meeting = call_meeting();
   return needed;
+}
+
+std::uint64_t Node::call_meeting() {
+  for (auto& [id, peer] : peers_) hasten_status(peer);
+  return ++meeting_;
 }
 
 bool Node::has_met(std::uint64_t meeting) const {
@@ -91,6 +96,14 @@ std::uint32_t Node::members_digest() {
   return members_;
 }
 
+// What they wrote since they need not have told it: it counts as one that has just started, but for being
+// alone, which it cannot be.
+void Node::on_forgotten(Outbox& out) {
+  out.push_back(Notice{Notice::Level::warning, "other members have forgotten this node; it joins them again"});
+  was_forgotten_ = met_nobody_ = true;
+  call_meeting();
+}
+
 // Nobody else belongs to the cluster, as far as can be known.
 bool Node::is_alone() const {
   const bool seeds = options_.seeds_by_name || !to_join_.empty() ||
@@ -98,14 +111,14 @@ bool Node::is_alone() const {
                                  [this](const std::string& seed) { return seed != options_.address; });
   bool members = false;
   visit_members([&](const Peer*) { members = true; });
-  return !seeds && !members;
+  return !seeds && !members && !was_forgotten_;
 }
 
 std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }
 
 void Node::meet(const Peer& peer) {
   met_.join(bases(peer.stream.peer_clock()));
-  met_nobody_ = false;
+  met_nobody_ = was_forgotten_ = false;
 }
 
 std::size_t Node::replicas_with(const Clock& needed) const {

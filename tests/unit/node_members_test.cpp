@@ -119,7 +119,7 @@ struct Town {
         while (fellow->node->has_work()) fellow->node->work(now(), out);
         fellow->node->push(now(), out);
         settle(*fellow, out);
-        dial(*fellow);
+        if (dials) dial(*fellow);
       }
       deliver_all();
     }
@@ -151,6 +151,7 @@ struct Town {
   std::map<LinkId, std::pair<Fellow*, Fellow*>> links;
   std::deque<std::pair<Fellow*, Send>> queue;
   std::uint64_t last_link = 0;
+  bool dials = true;
 };
 
 // Each is told of the first one.
@@ -253,6 +254,34 @@ TEST_CASE("who was forgotten shows nothing to tokens of the others before it has
   CHECK(apart.shows(needed));
   CHECK(town[3].host.get("key") == "value");
   CHECK(apart.shows(apart.needed(town[1].node->token())));
+}
+
+TEST_CASE("who was forgotten, and lost the others before it heard what they have, shows nothing to their tokens") {
+  Town town(2);
+  join_all(town);
+  town.kill(2);
+  town.run(8s);
+  Outbox out;
+  REQUIRE(town[1].node->forget("n2", town.now(), out));
+  town[1].host.set("key", "value");
+  const Token token = town[1].node->token();
+  REQUIRE(token.needed.empty());
+  town[2].down = false;
+  town.dials = false;
+  town.run(2s);
+  REQUIRE(town.seen(1, 2) == MemberState::alive);
+  town[1].node->leave(town.now(), out);
+  town.settle(town[1], out);
+  town.run(1s);
+  REQUIRE(town.seen(2, 1) == MemberState::left);
+  Node& apart = *town[2].node;
+  const Node::Needed needed = apart.needed(token);
+  CHECK_FALSE(apart.shows(needed));
+  town.dials = true;
+  REQUIRE(town[2].node->join(town[1].address));
+  town.run(3s);
+  CHECK(apart.shows(needed));
+  CHECK(town[2].host.get("key") == "value");
 }
 
 TEST_CASE("who hears nobody is stale, although its links have not ended and nobody is dead yet") {
