@@ -24,6 +24,7 @@
 #include "gossip/swim.h"
 #include "merkle/exchange.h"
 #include "node/budget.h"
+#include "node/heard_line.h"
 #include "node/in_stream.h"
 #include "node/out_stream.h"
 #include "node/scrub.h"
@@ -293,13 +294,6 @@ class Node {
     Clock clock;  // Of the same instant.
     WallTime expired;
   };
-  // What a peer had when it had sent so much on its link. What expires by then it puts off no more.
-  struct Heard {
-    Line line;  // Its clock may have gaps.
-    std::uint64_t batches{};
-    std::uint64_t turns{};
-    std::uint64_t rows{};
-  };
   // That what expires by then has expired, which members say one by one, and what each had when it did: it
   // may have put off something before.
   struct Agreement {
@@ -319,19 +313,13 @@ class Node {
     StreamStats stream_stats;
     bool stream_paused = false;  // Until its next status or pulse.
     InStream incoming;
-    // For the floor: node_floor.cpp. The next three outlive the link.
-    std::optional<Line> has;  // What it was heard to have. With gaps.
+    // For the floor: node_floor.cpp. The first three outlive the link.
+    HeardLine line;
     std::optional<Line> floor;
     Line purged;
     bool passes = false;
-    std::optional<Heard> heard;       // Waits for what was sent before,
-    std::optional<Heard> heard_last;  // and what came meanwhile.
-    std::uint64_t batches_sent = 0;   // On this link, and
-    std::uint64_t turns_sent = 0;     // messages of exchanges, but those that say nothing, and
-    std::uint64_t rows_sent = 0;      // those of reads of several replicas.
-    std::uint64_t batches_taken = 0;
-    std::uint64_t turns_received = 0;
-    std::uint64_t rows_received = 0;
+    RowMessages sent;  // On this link.
+    RowMessages taken;
     Clock guard;             // What it has of its floor, while this node rejoins through it; see guard().
     bool fenced_me = false;  // This node dropped what the peer had purged,
     bool fenced = false;     // and the peer says the same of us.
@@ -410,10 +398,9 @@ class Node {
   // The floor: node_floor.cpp.
   void visit_members(FunctionRef<void(const Peer*)> visit) const;
   void hear_clock(Peer& peer, const Status& status);
-  bool is_through(const Peer& peer, const Heard& heard) const;
-  std::uint64_t turns_begun(const Peer& peer) const;
-  void settle_heard(Peer& peer);
-  void end_hearing(Peer& peer);
+  static bool is_at_work(const Peer& peer);
+  static RowMessages rows_begun(const Peer& peer);
+  static RowMessages rows_through(const Peer& peer);
   void guard(Peer& peer, Now now, Outbox& out);
   void end_guard(Peer& peer);
   void hold_purge();

@@ -49,17 +49,19 @@ bool Node::agree_on_expiry() {
   Clock all_have = mine;
   bool all = true;
   visit_members([&](const Peer* peer) {
-    const bool says = peer != nullptr && peer->has && peer->has->expired >= agreement_->expired;
-    const auto said = says ? agreement_->clocks.try_emplace(peer->hello.node, peer->has->clock).first
+    const Line* has = peer == nullptr ? nullptr : peer->line.known();
+    const bool says = has != nullptr && has->expired >= agreement_->expired;
+    const auto said = says ? agreement_->clocks.try_emplace(peer->hello.node, has->clock).first
                            : agreement_->clocks.end();
     // What it has lost since, nobody may have.
-    if (says && !peer->has->clock.covers(said->second)) said->second = peer->has->clock;
+    if (says && !has->clock.covers(said->second)) said->second = has->clock;
     if (says) all_have.join(said->second);
     all = all && (says || planted(Fault::expired_by_one_clock));
   });
   if (planted(Fault::expiry_before_its_writes)) return all;
   visit_members([&](const Peer* peer) {
-    all = all && peer != nullptr && peer->has && peer->has->clock.covers(all_have);
+    const Line* has = peer == nullptr ? nullptr : peer->line.known();
+    all = all && has != nullptr && has->clock.covers(all_have);
   });
   return all && store_.clock().covers(all_have);
 }

@@ -30,47 +30,24 @@ void Node::visit_members(FunctionRef<void(const Peer*)> visit) const {
 }
 
 void Node::hear_clock(Peer& peer, const Status& status) {
-  Heard heard{{peer.stream.peer_clock(), status.expired}, status.batches, status.turns, status.rows};
-  const bool waits = peer.heard && !is_through(peer, heard);
-  if (!waits) peer.heard_last.reset();
-  (waits ? peer.heard_last : peer.heard) = std::move(heard);
-  settle_heard(peer);
+  peer.line.hear({peer.stream.peer_clock(), status.expired}, {status.batches, status.turns, status.rows},
+                 rows_through(peer));
 }
 
-bool Node::is_through(const Peer& peer, const Heard& heard) const {
-  const bool at_work = peer.session && peer.session->exchange->busy();
-  const std::uint64_t turns = peer.turns_received - (at_work ? 1 : 0);
-  return peer.batches_taken >= heard.batches && turns >= heard.turns && peer.rows_received >= heard.rows;
-}
+bool Node::is_at_work(const Peer& peer) { return peer.session && peer.session->exchange->busy(); }
 
 // With a message that is being written: its rows may have been read already.
-std::uint64_t Node::turns_begun(const Peer& peer) const {
-  const bool at_work = peer.session && peer.session->exchange->busy();
-  return peer.turns_sent + (at_work ? 1 : 0);
+RowMessages Node::rows_begun(const Peer& peer) {
+  RowMessages begun = peer.sent;
+  if (is_at_work(peer)) ++begun.turns;
+  return begun;
 }
 
-// The later of the two tells all that the earlier one does, and may wait for less: a message that was being
-// written need not have been sent.
-void Node::settle_heard(Peer& peer) {
-  const auto usable = [&](const std::optional<Heard>& heard) {
-    return heard && (is_through(peer, *heard) || planted(Fault::clock_before_its_rows));
-  };
-  if (usable(peer.heard_last)) peer.heard = std::exchange(peer.heard_last, std::nullopt);
-  if (!usable(peer.heard)) return;
-  peer.has = std::move(peer.heard->line);
-  peer.heard = std::exchange(peer.heard_last, std::nullopt);
-}
-
-// The link is gone, and with it all that was under way.
-void Node::end_hearing(Peer& peer) {
-  end_guard(peer);
-  if (peer.heard) peer.has = std::move(peer.heard->line);
-  if (peer.heard_last) peer.has = std::move(peer.heard_last->line);
-  peer.heard.reset();
-  peer.heard_last.reset();
-  peer.batches_sent = peer.turns_sent = peer.rows_sent = 0;
-  peer.batches_taken = peer.turns_received = peer.rows_received = 0;
-  peer.fenced_me = peer.fenced = false;
+// Without a message that is being taken.
+RowMessages Node::rows_through(const Peer& peer) {
+  RowMessages through = peer.taken;
+  if (is_at_work(peer)) --through.turns;
+  return through;
 }
 
 // Whether all whom visit_members() visits are all there are.
@@ -98,18 +75,19 @@ std::optional<Line> Node::common_to_members(const Line& mine,
 bool Node::may_adopt(const Clock& floor) const {
   bool may = store_.clock().covers(floor);
   visit_members([&](const Peer* peer) {
-    if (peer == nullptr || (!peer->link && !peer->has)) return;
-    may = may && peer->has && (!peer->link || peer->shown) && peer->has->clock.covers(floor);
+    if (peer == nullptr) return;
+    const Line* has = peer->line.known();
+    if (peer->link || has != nullptr) may = may && has != nullptr && (!peer->link || peer->shown) && has->clock.covers(floor);
   });
   return may;
 }
 
 void Node::raise_floor(Now now) {
-  for (auto& [id, peer] : peers_) settle_heard(peer);
+  for (auto& [id, peer] : peers_) peer.line.settle(rows_through(peer));
   // Who has just come has to tell what it has now.
   const auto clock_of = [](const Peer& peer) {
     const bool stale = peer.link && !peer.shown;
-    return peer.has && !stale ? &*peer.has : nullptr;
+    return stale ? nullptr : peer.line.known();
   };
   const auto common = common_to_members({store_.clock(), expired_}, clock_of);
   Line floor{common ? common->clock : Clock{}, {}};

@@ -69,9 +69,9 @@ Node::Peer* Node::peer_of(LinkId link) {
 void Node::send(LinkId link, Channel channel, const Message& message, Outbox& out) {
   Peer* peer = peer_of(link);
   if (all_isolated_ || (peer != nullptr && peer->isolated)) return;
-  if (peer != nullptr && channel == Channel::stream) ++peer->batches_sent;
-  if (peer != nullptr && is_turn(message)) ++peer->turns_sent;
-  if (peer != nullptr && is_of_read(message)) ++peer->rows_sent;
+  if (peer != nullptr && channel == Channel::stream) ++peer->sent.batches;
+  if (peer != nullptr && is_turn(message)) ++peer->sent.turns;
+  if (peer != nullptr && is_of_read(message)) ++peer->sent.reads;
   const bool early = planted(Fault::acknowledged_before_sync) && std::holds_alternative<StreamAck>(message);
   out.push_back(Send{link, channel, encode(message), early ? JournalPosition{} : store_.applied()});
 }
@@ -106,7 +106,10 @@ void Node::forget_link(LinkId link, std::string_view reason, Now now, Outbox& ou
 
 // What was said on a link that is gone.
 void Node::leave(Peer& peer) {
-  end_hearing(peer);
+  end_guard(peer);
+  peer.line.end();
+  peer.sent = peer.taken = {};
+  peer.fenced_me = peer.fenced = false;
   peer.shown.reset();
   peer.told.reset();
   peer.meeting_heard = 0;
@@ -152,8 +155,8 @@ void Node::on_message(LinkId link, Channel channel, std::string_view bytes, Now 
   }
   Peer* peer = peer_of(link);
   if (peer != nullptr && peer->isolated) return;
-  if (peer != nullptr && is_turn(*message)) ++peer->turns_received;
-  if (peer != nullptr && is_of_read(*message)) ++peer->rows_received;
+  if (peer != nullptr && is_turn(*message)) ++peer->taken.turns;
+  if (peer != nullptr && is_of_read(*message)) ++peer->taken.reads;
   std::visit([&](const auto& m) { handle(link, m, now, out); }, *message);
 }
 

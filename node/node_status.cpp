@@ -48,7 +48,7 @@ Node::Told Node::my_state(const Peer& peer, Now now) {
           store_.tree().complete(),
           store_.key_count(now.wall),
           peer.fenced_me,
-          turns_begun(peer) > peer.turns_sent,
+          is_at_work(peer),
           my_lags(now)};
 }
 
@@ -80,9 +80,10 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.clock = clock_bytes;
   status.floor = floor_bytes;
   status.purged = purged_bytes;
-  status.batches = peer.batches_sent;
-  status.turns = turns_begun(peer);
-  status.rows = peer.rows_sent;
+  const RowMessages begun = rows_begun(peer);
+  status.batches = begun.batches;
+  status.turns = begun.turns;
+  status.rows = begun.reads;
   status.fenced = state.fenced;
   status.time = now.wall;
   status.expired = state.expired;

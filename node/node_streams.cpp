@@ -129,7 +129,7 @@ void Node::take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out) {
   peer.stream_stats.rows_changed += counts.changed;
   if (!done) return drop_link(*peer.link, done.error().message, now, out);
   if (!*done) return;
-  ++peer.batches_taken;
+  ++peer.taken.batches;
   if ((*done)->accepted) {
     ++peer.stream_stats.batches_received;
     peer.stream_stats.bytes_received += (*done)->bytes;

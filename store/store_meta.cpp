@@ -416,6 +416,7 @@ void Store::put_floor() {
   out.varint(floor_.expired.millis);
   out.varint(purged_.expired.millis);
   put_journaled_meta(floor_name, bytes);
+  append({}, {}, std::nullopt);
 }
 
 // The journal need not hear of it: who reads the clear anew sweeps anew.

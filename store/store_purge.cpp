@@ -28,7 +28,6 @@ Result<void> Store::raise_floor(const Line& floor) {
   if (floor_.covers(floor)) return {};
   floor_.join(floor);
   put_floor();
-  append({}, {}, std::nullopt);
   return {};
 }
 
@@ -45,13 +44,11 @@ void Store::recall_purged() {
   if (clock_.covers(purged_.clock) || planted(Fault::purged_what_was_lost)) return;
   purged_ = {Clock::common_bases(purged_.clock, clock_), {}};
   put_floor();
-  append({}, {}, std::nullopt);
 }
 
 void Store::forget_expired() {
   floor_.expired = purged_.expired = purge_target_.expired = {};
   put_floor();
-  append({}, {}, std::nullopt);
 }
 
 // The first actor of whom there is something to purge.
@@ -81,14 +78,12 @@ Result<void> Store::purge_step(std::size_t rows, WallTime now) {
       return purged;
     }
     put_floor();
-    append({}, {}, std::nullopt);
     return {};
   }
   if (purged_.expired < purge_target_.expired) {
     purged_.expired = purge_target_.expired;
     ask_pass();
     put_floor();
-    append({}, {}, std::nullopt);
     return {};
   }
   for (; rows > 0 && !found_spent_.empty(); --rows) {

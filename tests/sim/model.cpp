@@ -146,8 +146,8 @@ std::size_t Model::writes() const {
 // Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
 // Of one that is gone without a trace nobody can tell whether it was ever here, to supersede others.
 Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
-  VersionVector superseded, perhaps,
-      own_purged;  // As contexts are: with a write go the actor's earlier ones.
+  // As contexts are: with a write go the actor's earlier ones.
+  VersionVector superseded, perhaps, own_purged;
   Shown expected;
   const auto& writes = writes_of(key);
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
