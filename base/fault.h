@@ -51,6 +51,7 @@ enum class Fault : std::uint8_t {
   clear_not_streamed,
   relay_refused,
   purged_above_floor,
+  context_trimmed_above_floor,
   floor_without_the_down,
   purged_at_floor,
   purged_what_was_lost,

@@ -149,6 +149,11 @@ std::optional<Expiry> Counter::latest_expiry() const {
   return latest;
 }
 
+bool Counter::has_remains() const {
+  return std::any_of(components_.begin(), components_.end(),
+                     [](const Component& c) { return c.reset() || c.sealed; });
+}
+
 const Component* Counter::continuable(ActorId actor, Expiry expiry, const VersionVector& context,
                                       WallTime now) const {
   const auto found = std::find_if(components_.rbegin(), components_.rend(), [&](const Component& c) {

@@ -69,6 +69,7 @@ class Counter {
   bool live(WallTime now) const;
   bool expires_before(Expiry expiry, WallTime now) const;  // Whether a live component does.
   std::optional<Expiry> latest_expiry() const;             // Of those not reset.
+  bool has_remains() const;                                // Components that were reset, or are sealed.
 
   // The component that `actor` may add to: the youngest of his that is live, not sealed, and has this expiry.
   const Component* continuable(ActorId actor, Expiry expiry, const VersionVector& context,

@@ -317,6 +317,13 @@ std::optional<Dot> RegisterRow::above(const Clock& floor) const {
   return found == superseded.end() ? std::nullopt : std::optional(*found);
 }
 
+bool RegisterRow::context_may_go(const Clock& floor) const {
+  if (context_.empty() || above(floor)) return false;
+  const bool cleared = std::any_of(siblings_.begin(), siblings_.end(),
+                                   [](const Sibling& s) { return s.content == Content::cleared; });
+  return !cleared && !counter_.has_remains();
+}
+
 RegisterRow::Spent RegisterRow::spent_beside(const RegisterRow& other, const Clock& floor,
                                              WallTime expired) const {
   const auto unknown = [&](Dot dot) {

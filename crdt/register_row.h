@@ -135,7 +135,8 @@ class RegisterRow {
 
   // Returns true if this row changed. Above siblings_max siblings or value_bytes_max bytes the
   // siblings with the smallest (stamp, actor, sequence) are superseded, never the winner. At that
-  // limit merge() is not associative any more; the states still meet, since contexts only grow.
+  // limit merge() is not associative any more; the states still meet, since what was superseded so stays in
+  // the contexts until all have it.
   bool merge(const RegisterRow& other);
   // The same at the node whose actor is `self`: seals what it learns of its own components (see Counter).
   bool merge_at(ActorId self, const RegisterRow& other);
@@ -152,6 +153,17 @@ class RegisterRow {
   // A dot that keeps a spent row from vanishing. Empty: all that the row tells lies at or below the floor.
   std::optional<Dot> above(const Clock& floor) const;
   bool may_vanish(const Clock& floor, WallTime expired) const { return is_spent(expired) && !above(floor); }
+  // Where all nodes have all that the row tells nobody holds what it has superseded: the context goes. It is
+  // all or nothing: with a part of it above the floor there may be somebody whom another part tells
+  // something. And not while something else goes by it: what a clear has left, and components that were
+  // reset.
+  bool context_may_go(const Clock& floor) const;
+  void forget_context() { context_ = {}; }
+  // After a merge with `theirs`: only what was in the context before, when it might have gone.
+  void forget_context(const VersionVector& before, const RegisterRow& theirs) {
+    context_.subtract(before);
+    context_.join(theirs.context_);
+  }
   // Before a merge of two rows of nodes that both have all of `floor`: what is spent in one, lies at or below
   // the floor, and is unknown to the other although that is not empty, was superseded by what the other
   // shows, by somebody who had purged it. Its dots go into the context. Returns true if anything went here.

@@ -36,6 +36,10 @@ void VersionVector::join(const VersionVector& other) {
   for (const Dot dot : other.entries_) add(dot);
 }
 
+void VersionVector::subtract(const VersionVector& other) {
+  std::erase_if(entries_, [&](Dot dot) { return other.sequence(dot.actor) == dot.sequence; });
+}
+
 void VersionVector::truncate(ActorId actor, std::uint64_t sequence) {
   const auto entry = find_actor(entries_, actor);
   if (entry == entries_.end() || entry->actor != actor) return;

@@ -24,6 +24,7 @@ class VersionVector {
 
   void add(Dot dot);  // Covers `dot` and all earlier ones of its actor.
   void join(const VersionVector& other);
+  void subtract(const VersionVector& other);             // Forgets the entries that are the same in it.
   void truncate(ActorId actor, std::uint64_t sequence);  // Forgets the dots of `actor` above `sequence`.
 
   const std::vector<Dot>& entries() const { return entries_; }  // Ascending by actor.

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/fault.h"
+#include "crdt/row_body.h"
 #include "merkle/exchange_messages.h"
 #include "merkle/exchange_work.h"
 
@@ -94,8 +95,9 @@ struct Exchange::State {
   bool clear_sent = false;
   bool first_turn_seen = false;
   bool anything_differed = false;
-  bool said_done = false;  // In my last message, as said_hold.
+  bool said_done = false;  // In my last message, as the next two.
   bool said_hold = false;
+  bool sent_rows = false;
   wire::ActorTable actors_sent;
   wire::ActorTable actors_received;
   std::uint64_t ranges_received = 0;
@@ -276,7 +278,8 @@ Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
     return broken("the peer sent a clock that was not asked for");
   ranges_received += turn.children.size() + turn.lists.size() + turn.versions.size() + turn.wants.size();
   if (ranges_received > ranges_allowed()) return broken("the peer compares in circles");
-  const bool idle = turn.empty() && !turn.done && !said_hold;
+  const bool waits_for_us = said_hold || sent_rows;
+  const bool idle = turn.empty() && !turn.done && !waits_for_us;
   idle_turns = idle ? idle_turns + 1 : 0;
   if (idle_turns > 1) return broken("the peer says that it has work left, and does none");
   return {};
@@ -285,11 +288,18 @@ Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
 Result<bool> Exchange::State::merge(Effort& effort, WallTime now) {
   const auto& rows = current->turn.rows;
   if (peer_clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*peer_clock, now);
-  if (only_compares(options.mode) && !rows.empty())
+  const bool fetches = initiator && options.mode == ExchangeMode::fence && !options.peer_is_below;
+  if (only_compares(options.mode) && !fetches && !rows.empty())
     return broken("the peer ships rows although it was only to compare");
   for (; current->merged < rows.size() && !effort.spent(); ++current->merged) {
     const wire::ShippedRow& row = rows[current->merged];
     effort.spend(effort::merge + row.body.size() / effort::bytes);
+    if (fetches) {  // What the peer does not show of it goes now: the row is never both.
+      const auto version = decode_body_version(row.body);
+      if (!version) return broken("the peer ships a row that cannot be read");
+      if (auto kept = replica.keep_what_is_in(row.row_key, *version, options.fence); !kept)
+        return tl::unexpected(std::move(kept.error()));
+    }
     const auto changed = options.peer_is_below ? replica.merge_row_from_below(row.row_key, row.body, now)
                                                : replica.merge_row(row.row_key, row.body, now);
     if (!changed) return tl::unexpected(changed.error());
@@ -366,6 +376,7 @@ std::string Exchange::State::send(wire::TurnWriter& writer, wire::Turn& turn) {
   stats.rows_sent += turn.packed.count;
   said_done = turn.done;
   said_hold = turn.hold;
+  sent_rows = turn.packed.count > 0;
   clock_sent = clock_sent || turn.clock;
   work->on_sent(turn);
   return message;

@@ -30,7 +30,8 @@ namespace knit {
 enum class ExchangeMode : std::uint8_t {
   repair = 0,   // Ship and merge, both ways.
   compare = 1,  // List differences, ship nothing, join no clock.
-  fence = 2,    // Compare; the initiator drops what the peer does not have at or below `fence`.
+  fence = 2,    // Compare; the initiator drops what the peer does not have at or below `fence`, and fetches
+                // what the peer has in its place.
 };
 constexpr bool only_compares(ExchangeMode mode) { return mode != ExchangeMode::repair; }
 

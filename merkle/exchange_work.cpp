@@ -160,13 +160,20 @@ Result<bool> ExchangeWork::answer(wire::Turn& turn, wire::Turn& reply, Effort& e
   if (!std::exchange(begun_, true)) {
     compared_ = version_rows_ = version_bytes_ = row_bytes_ = 0;
     in_flight_ = 0;
-    if (role_ != Role::repair && (!turn.wants.empty() || !turn.rows.empty())) {
-      return fail(ErrorCode::bad_input, "the peer ships rows although it was only to compare");
-    }
+    const bool gives =
+        role_ == Role::repair || (role_ == Role::compare && options_.mode == ExchangeMode::fence);
+    if (!gives && !turn.wants.empty())
+      return fail(ErrorCode::bad_input, "the peer asks for rows although it was only to compare");
+    if (!fetched_.empty() && compares_.empty() && !turn.needs_answer() && turn.done) fetches_ = false;
     reply.versions.reserve(turn.lists.size());
     reply.wants.reserve(turn.versions.size() + turn.children.size());
   }
   while (!effort.spent()) {
+    if (!fetches_ && !fetched_.empty()) {
+      compare(take_last(fetched_));
+      effort.spend(effort::item);
+      continue;
+    }
     if (!turn.needs_answer() && lists_sent_.empty()) return true;
     if (auto done = answer_one(turn, reply, effort); !done) return tl::unexpected(std::move(done.error()));
   }
@@ -327,7 +334,7 @@ Result<void> ExchangeWork::on_versions(const wire::Versions& versions, wire::Tur
   if (!answered) return tl::unexpected(answered.error());
   if (role_ == Role::compare) return fail(ErrorCode::bad_input, "the peer answers instead of asking");
   if (role_ != Role::collect) return decide(versions, answered->settled, reply);
-  return options_.mode == ExchangeMode::fence ? drop(versions, *answered)
+  return options_.mode == ExchangeMode::fence ? drop(versions, *answered, reply)
                                               : collect(versions, answered->settled);
 }
 
@@ -405,26 +412,45 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
 }
 
 // Rejoin: what the peer does not have, at or below its floor, goes. A row that has changed since it was
-// listed cannot be judged: its range is compared once more.
-Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& answered) {
-  std::map<Short, const RowVersion*> theirs;
-  for (const wire::TaggedVersion& row : versions.rows) theirs[row.tag] = &row.version;
+// listed cannot be judged: its range is compared once more. So is one for which the peer shows another value:
+// that is fetched first, or nothing were shown until the repair. (Not from a peer that must rejoin too.)
+Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& answered, wire::Turn& reply) {
+  std::map<Short, const wire::TaggedVersion*> theirs;
+  for (const wire::TaggedVersion& row : versions.rows) theirs[row.tag] = &row;
   std::vector<std::string> lacked;
+  wire::Wants wants{versions.prefix, {}};
   bool changed = false;
+  const bool may_fetch = fetches_ && !options_.peer_is_below && fetched_.size() < options_.work_max;
+  const auto fetches = [&](const RowView& row) {
+    if (!may_fetch) return false;
+    const auto same = theirs.find(hashes_.tag(row.row_key));
+    if (same == theirs.end() || same->second->details->content != Content::value) return false;
+    const auto mine = decode_body_version(row.body);
+    return mine && has_news(same->second->version, *mine);
+  };
   auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
     const Short digest = hashes_.row(row.digest);
-    if (contains(answered.lacked, digest)) {
+    if (contains(answered.lacked, digest) && fetches(row)) {
+      wants.tags.push_back(hashes_.tag(row.row_key));
+    } else if (contains(answered.lacked, digest)) {
       lacked.emplace_back(row.row_key);
     } else if (!contains(answered.settled, digest)) {
       changed = true;
     }
     return true;
   });
-  if (changed) push(Comparison{versions.prefix, false});
+  if (!wants.tags.empty()) {
+    sort_unique(wants.tags);
+    in_flight_ += share(versions.prefix);
+    reply.wants.push_back(std::move(wants));
+    fetched_.push_back(versions.prefix);
+  } else if (changed) {
+    compare(versions.prefix);
+  }
   for (const std::string& row_key : lacked) {
     const auto same = theirs.find(hashes_.tag(row_key));
     if (!visited) break;
-    visited = replica_.keep_what_is_in(row_key, same == theirs.end() ? RowVersion{} : *same->second,
+    visited = replica_.keep_what_is_in(row_key, same == theirs.end() ? RowVersion{} : same->second->version,
                                        options_.fence);
   }
   return visited;

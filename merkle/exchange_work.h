@@ -52,13 +52,14 @@ class SessionHashes {
   HashKey key_{};
 };
 
-// Memory: at most work_max ranges, and what one message holds.
+// Memory: at most twice work_max ranges, and what one message holds.
 class ExchangeWork {
  public:
   enum class Role : std::uint8_t {
     repair,
-    compare,  // The modes that only compare: the side that is asked,
-    collect,  // and the side that lists the differences, or drops what must go.
+    compare,  // The modes that only compare: the side that is asked (and, in a fence, ships what it is asked
+              // for),
+    collect,  // and the side that lists the differences, or drops what must go and fetches what replaces it.
   };
 
   ExchangeWork(Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt);
@@ -81,7 +82,7 @@ class ExchangeWork {
   // `reply` was sent: keeps what its answer will refer to.
   void on_sent(wire::Turn& reply);
 
-  bool idle() const { return compares_.empty() && shipments_.empty(); }
+  bool idle() const { return compares_.empty() && shipments_.empty() && fetched_.empty(); }
   // True if there are enough rows to ship for more comparing to make no sense.
   bool busy_shipping() const { return shipments_.size() > options_.ranges_per_message; }
   bool over_limit() const { return over_limit_; }
@@ -118,7 +119,7 @@ class ExchangeWork {
     std::vector<wire::Short> settled;
     std::vector<wire::Short> lacked;
   };
-  Result<void> drop(const wire::Versions& versions, const Answered& answered);
+  Result<void> drop(const wire::Versions& versions, const Answered& answered, wire::Turn& reply);
   Result<Answered> answered_by(const wire::Versions& versions) const;
   void push(Comparison comparison);
   void push(Shipment shipment);
@@ -138,6 +139,9 @@ class ExchangeWork {
   SessionHashes hashes_;
   std::deque<Comparison> compares_;  // Stacks. No vectors: those are copied at one go when they grow.
   std::deque<Shipment> shipments_;
+  // Of a fence: ranges to be compared once more, when the rows that were fetched are here.
+  std::deque<Prefix> fetched_;
+  bool fetches_ = true;
   double remaining_ = 0;                // Of all positions: in compares_ and shipments_.
   std::vector<wire::List> lists_sent_;  // In the last message, by prefix.
   // Of the reply.

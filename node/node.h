@@ -575,7 +575,7 @@ class Node {
   Millis gaps_since_{};
   Clock met_;                   // What peers had when they were met first or answered a meeting,
   bool met_nobody_ = true;      // if one was, since the start or since
-  bool was_forgotten_ = false;  // members that go on forgot this node.
+  std::uint64_t recalled_ = 0;  // it was forgotten by members that go on, and called this meeting.
   bool had_company_ = false;    // Somebody else was a member, not only one that had just left.
   std::uint64_t meeting_ = 0;   // Peers are asked what they have: the last one that was called.
   std::uint32_t members_ = 0;   // See members_digest(), of the list

@@ -51,8 +51,8 @@ bool Node::agree_on_expiry() {
   visit_members([&](const Peer* peer) {
     const Line* has = peer == nullptr ? nullptr : peer->line.known();
     const bool says = has != nullptr && has->expired >= agreement_->expired;
-    const auto said = says ? agreement_->clocks.try_emplace(peer->hello.node, has->clock).first
-                           : agreement_->clocks.end();
+    const auto said =
+        says ? agreement_->clocks.try_emplace(peer->hello.node, has->clock).first : agreement_->clocks.end();
     // What it has lost since, nobody may have.
     if (says && !has->clock.covers(said->second)) said->second = has->clock;
     if (says) all_have.join(said->second);

@@ -21,7 +21,8 @@ constexpr int gap_statuses = 5;  // So long nothing more of a lost write must tu
 void Node::visit_members(FunctionRef<void(const Peer*)> visit) const {
   if (swim_) {
     swim_->members().visit([&](const Member& member) {
-      if (member.belongs() && member.id != store_.identity().node && !peers_.contains(member.id)) visit(nullptr);
+      if (member.belongs() && member.id != store_.identity().node && !peers_.contains(member.id))
+        visit(nullptr);
     });
   }
   for (const auto& [id, peer] : peers_) {
@@ -77,7 +78,8 @@ bool Node::may_adopt(const Clock& floor) const {
   visit_members([&](const Peer* peer) {
     if (peer == nullptr) return;
     const Line* has = peer->line.known();
-    if (peer->link || has != nullptr) may = may && has != nullptr && (!peer->link || peer->shown) && has->clock.covers(floor);
+    if (peer->link || has != nullptr)
+      may = may && has != nullptr && (!peer->link || peer->shown) && has->clock.covers(floor);
   });
   return may;
 }

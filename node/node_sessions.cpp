@@ -99,9 +99,10 @@ std::uint32_t Node::members_digest() {
 // What they wrote since they need not have told it: it counts as one that has just started, but for being
 // alone, which it cannot be.
 void Node::on_forgotten(Outbox& out) {
-  out.push_back(Notice{Notice::Level::warning, "other members have forgotten this node; it joins them again"});
-  was_forgotten_ = met_nobody_ = true;
-  call_meeting();
+  out.push_back(
+      Notice{Notice::Level::warning, "other members have forgotten this node; it joins them again"});
+  met_nobody_ = true;
+  recalled_ = call_meeting();
 }
 
 // Nobody else belongs to the cluster, as far as can be known.
@@ -111,14 +112,16 @@ bool Node::is_alone() const {
                                  [this](const std::string& seed) { return seed != options_.address; });
   bool members = false;
   visit_members([&](const Peer*) { members = true; });
-  return !seeds && !members && !was_forgotten_;
+  return !seeds && !members && recalled_ == 0;
 }
 
 std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }
 
 void Node::meet(const Peer& peer) {
   met_.join(bases(peer.stream.peer_clock()));
-  met_nobody_ = was_forgotten_ = false;
+  if (peer.meeting_answered < recalled_) return;
+  met_nobody_ = false;
+  recalled_ = 0;
 }
 
 std::size_t Node::replicas_with(const Clock& needed) const {

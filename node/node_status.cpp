@@ -121,8 +121,9 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
   Peer& peer = *peer_of(link);
   const bool first = !peer.stream.knows_peer();
   if (!take_clock(peer, status)) return drop_link(link, "a status that cannot be understood", now, out);
-  if (first || status.meeting_heard > peer.meeting_answered) meet(peer);
+  const bool answers = status.meeting_heard > peer.meeting_answered;
   peer.meeting_answered = std::max(peer.meeting_answered, status.meeting_heard);
+  if (first || answers) meet(peer);
   if (peer.meeting_heard < status.meeting) hasten_status(peer);
   peer.meeting_heard = status.meeting;
   if (!reachable(peer)) {

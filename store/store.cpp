@@ -35,7 +35,9 @@ Store::~Store() = default;
 
 Result<OpenRow> Store::read(std::string_view key) {
   auto row = open_row(string_row_key(key, hash_keys()));
-  if (row) row->name = body_name(key);
+  if (!row) return row;
+  row->name = body_name(key);
+  if (context_may_go(row->row)) row->row.forget_context();
   return row;
 }
 
@@ -43,6 +45,7 @@ Result<OpenRow> Store::read_to_replace(std::string_view key, Values values) {
   auto row = open_row(string_row_key(key, hash_keys()), values);
   if (row) {
     row->name = body_name(key);
+    if (context_may_go(row->row)) row->row.forget_context();
     return row;
   }
   if (row.error().code != ErrorCode::corrupt) return row;
@@ -112,6 +115,13 @@ Result<OpenRow> Store::open_row(std::string row_key, Values values) {
     row.shown_until = knit::shown_until(row.row);
   }
   return row;
+}
+
+// Nothing is written for its sake: it goes when the row is changed. Not before a clear is swept, which asks
+// for contexts each time that it meets a row.
+bool Store::context_may_go(const RegisterRow& row) const {
+  const Clock& floor = planted(Fault::context_trimmed_above_floor) ? clock_ : purged_.clock;
+  return swept_ && !purge_held_ && row.context_may_go(floor);
 }
 
 Result<void> Store::check_space(bool enough) const {
@@ -332,6 +342,7 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   }
   RegisterRow& row = mine->row;
   const bool existed = !row.empty();
+  const VersionVector context = context_may_go(row) ? row.context() : VersionVector{};
   // What a line says of a time that is still to come is not so: the clock was set back.
   const bool gave_up =
       row.settle_spent(theirs->body.row, common_floor.clock, std::min(common_floor.expired, now));
@@ -346,6 +357,7 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
     append_unchanged(row_key);
     return false;
   }
+  if (!context.empty()) row.forget_context(context, theirs->body.row);
   if (!mine->row.within_limits()) return fail(ErrorCode::refused, "a row with too many actors");
   cover(mine->row);
   if (dot) gain(*dot);

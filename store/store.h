@@ -280,6 +280,7 @@ class Store final : public Replica {
   Result<void> replay_row(const JournalRecord& record);
 
   Result<OpenRow> open_row(std::string row_key, Values values = Values::decoded);
+  bool context_may_go(const RegisterRow& row) const;
   JournalPosition seen_in(Pending::Layer layer) const;
   using VisitRecord = FunctionRef<bool(Position position, std::string_view row_key, std::string_view record)>;
   Result<void> visit_records(Range range, std::string_view from_row_key, VisitRecord visit) const;

@@ -229,6 +229,7 @@ void Store::ask_pass() const {
 }
 
 Result<void> Store::keep_what_is_in(std::string_view row_key, const RowVersion& theirs, const Clock& fence) {
+  if (auto space = check_space(has_reserve()); !space) return space;
   auto mine = open_row(std::string(row_key));
   if (!mine) return mine.error().code == ErrorCode::corrupt ? Result<void>{} : tl::unexpected(mine.error());
   if (!mine->row.keep_what_is_in(theirs, fence) || planted(Fault::rejoined_with_all)) return {};

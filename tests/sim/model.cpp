@@ -148,15 +148,18 @@ std::size_t Model::writes() const {
 Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
   // As contexts are: with a write go the actor's earlier ones.
   VersionVector superseded, perhaps, own_purged;
+  std::set<std::size_t> hosts;
   Shown expected;
   const auto& writes = writes_of(key);
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
     const bool doubtful = is_doubtful(*w);
+    const bool host_wrote_later = !hosts.insert(w->host).second;
     const bool held = holds(row, w->dot);
     if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
     const bool gone = !held && !row.context().covers(w->dot);
     for (const Dot dot : w->superseded) (doubtful && gone ? perhaps : superseded).add(dot);
-    const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot);
+    const bool trimmed = floor_.clock.covers(w->dot) && host_wrote_later;
+    const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot) || trimmed;
     if (w->scarred && !held && overwritten) continue;
     if (w->shows && is_purged(*w)) own_purged.add(w->dot);
     if ((doubtful || is_purged(*w) || perhaps.covers(w->dot)) && !held) continue;
@@ -166,13 +169,9 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
   return expected;
 }
 
-void Model::trace_key(const std::string& key, const RegisterRow& row) const {
+void Model::trace_key(const std::string& key) const {
   if (!tracing()) return;
-  for (const Sibling& sibling : row.siblings()) trace("  sibling " + to_string(sibling.dot));
-  for (const auto& [actor, sequence] : row.context().entries())
-    trace("  context " + to_string(Dot{actor, sequence}));
-  for (const Component& component : row.counter().components())
-    trace("  component " + to_string(component.created) + " to " + std::to_string(component.last));
+  trace("key " + key.substr(0, 20));
   for (const Write& w : clears_) trace("  clear " + to_string(w.dot) + " of" + text_of(w.cleared));
   for (const Write& w : writes_of(key)) {
     std::string superseded;
@@ -193,7 +192,7 @@ std::optional<std::string> Model::difference(Store& store) const {
     }
     const Shown wanted = expected(key, row->row, store);
     if (shown == wanted) continue;
-    trace_key(key, row->row);
+    trace_key(key);
     return "key " + key.substr(0, 20) + " should hold" + text_of(wanted) + " but holds" + text_of(shown);
   }
   return std::nullopt;
@@ -250,7 +249,9 @@ bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store
     const auto& named = later.superseded;
     const bool own = later.shows && later.dot.actor == dot.actor && later.dot.sequence > dot.sequence;
     const bool superseded = own || std::find(named.begin(), named.end(), dot) != named.end();
-    return superseded && is_in(later, row, store);
+    // Who rejoins drops it, whether or not it has heard of what superseded it.
+    const bool below = floor_.clock.covers(dot) && floor_.clock.covers(later.dot);
+    return superseded && (below || is_in(later, row, store));
   });
 }
 
@@ -287,8 +288,8 @@ std::optional<std::string> Model::uncovered(Store& store, const std::set<std::st
     for (const Write& w : writes) {
       if (!store.clock().covers(w.dot) || is_in(w, row->row, store)) continue;
       if (is_doubtful(w) && !is_anywhere(w, others)) continue;
-      trace_key(key, row->row);
-      return "dot " + to_string(w.dot) + " of key " + key + " is covered but not in the rows";
+      trace_key(key);
+      return "dot " + to_string(w.dot) + " of key " + key.substr(0, 20) + " is covered but not in the rows";
     }
   }
   return std::nullopt;

@@ -101,7 +101,7 @@ class Model {
                                        const std::vector<Store*>& others) const;
 
   // All that is known of a key, for whoever looks for the cause of a violation.
-  void trace_key(const std::string& key, const RegisterRow& row) const;
+  void trace_key(const std::string& key) const;
   std::size_t writes() const;
 
  private:

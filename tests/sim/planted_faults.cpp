@@ -49,6 +49,7 @@ constexpr std::array faults{
     PlantedFault{Fault::credit_never_returned, "credit_never_returned", "streams", 150},
     PlantedFault{Fault::clear_not_streamed, "clear_not_streamed", "clears", 50, clears},
     PlantedFault{Fault::relay_refused, "relay_refused", "streams", 1000},
+    PlantedFault{Fault::context_trimmed_above_floor, "context_trimmed_above_floor", "rule 1", 30},
     PlantedFault{Fault::gap_swallowed, "gap_swallowed", "rule 7", 50, rots},
     PlantedFault{Fault::joins_after_gap, "joins_after_gap", "rule 7", 600, rots},
     PlantedFault{Fault::clock_of_damage_joined, "clock_of_damage_joined", "rule 7", 600, is_damaged},

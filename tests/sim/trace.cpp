@@ -26,4 +26,19 @@ std::string text_of(const Clock& clock) {
   return text;
 }
 
+std::string text_of(const RegisterRow& row) {
+  std::string text;
+  for (const Sibling& s : row.siblings()) {
+    constexpr const char* contents[] = {"deletes", "value", "dropped", "cleared"};
+    text += " " + to_string(s.dot) + " (" + contents[static_cast<std::size_t>(s.content)];
+    if (!s.expiry.never()) text += " until " + std::to_string(s.expiry.millis);
+    text += ")";
+  }
+  for (const Component& c : row.counter().components())
+    text += " component " + to_string(c.created) + " to " + std::to_string(c.last);
+  if (!row.context().empty()) text += " context";
+  for (const auto& [actor, sequence] : row.context().entries()) text += " " + to_string(Dot{actor, sequence});
+  return text;
+}
+
 }  // namespace knit::sim

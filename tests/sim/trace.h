@@ -5,6 +5,7 @@
 #include <string>
 
 #include "crdt/clock.h"
+#include "crdt/register_row.h"
 
 namespace knit::sim {
 
@@ -12,5 +13,6 @@ bool tracing();
 void trace(const std::string& line);
 // Of each actor its base, and its highest dot if that is above a gap.
 std::string text_of(const Clock& clock);
+std::string text_of(const RegisterRow& row);
 
 }  // namespace knit::sim

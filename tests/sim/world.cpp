@@ -80,6 +80,23 @@ void World::trace_state() {
           (store.has_work() ? ", has work" : "") + (store.has_damage() ? ", has damage" : "") +
           (store.applied() == store.synced() ? "" : ", not synced"));
   }
+  for (const auto* keys : {&keys_, &counters_}) {
+    for (const std::string& key : *keys) trace_row(key);
+  }
+}
+
+// If it is not the same on all.
+void World::trace_row(const std::string& key) {
+  std::set<std::string> rows;
+  std::string lines;
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    if (!hosts_[i]->up()) continue;
+    const auto row = hosts_[i]->store->read(key);
+    const std::string text = row ? text_of(row->row) : " " + row.error().message;
+    lines += "\n  " + address_of(i) + text;
+    rows.insert(text);
+  }
+  if (rows.size() > 1) trace("rows of " + key.substr(0, 20) + lines);
 }
 
 void World::run_until(Millis end) {

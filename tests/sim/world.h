@@ -133,6 +133,7 @@ class World {
   void run_until(Millis end);
   void trace_host(std::size_t host, const std::string& what) const;
   void trace_state();  // Of all hosts.
+  void trace_row(const std::string& key);
   std::optional<std::string> play();
 
   void boot(std::size_t host);

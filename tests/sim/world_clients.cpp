@@ -70,7 +70,7 @@ void World::arrive(std::size_t index, Outbox& out) {
     if (missing.empty()) return true;
     trace("token of host" + std::to_string(guest.who.from) + " at " + std::to_string(guest.who.at.count()) +
           ":" + text_of(guest.who.token.needed));
-    if (const auto row = host.store->read(guest.who.key)) model_.trace_key(guest.who.key, row->row);
+    if (const auto row = host.store->read(guest.who.key)) model_.trace_key(guest.who.key);
     violation_ = address_of(index) + " takes a token, and misses " + to_string(missing.front()) + " of key " +
                  guest.who.key;
     return true;

@@ -48,8 +48,10 @@ struct Replica {
   Clock known;  // The dots that it has applied.
   Clock clear;
 
-  void receive(const Replica& other) {
+  void receive(const Replica& other, const Clock& floor = {}) {
+    const VersionVector before = row.context_may_go(floor) ? row.context() : VersionVector{};
     row.merge(other.row);
+    row.forget_context(before, other.row);
     known.join(other.known);
     clear.join(other.clear);
     row.apply_clear(clear);
@@ -60,10 +62,17 @@ struct Replica {
 // model that knows what each write superseded.
 class History {
  public:
-  explicit History(std::uint64_t seed) : random_(seed), nodes_(2 + random_.below(4)) {
+  enum class Contexts : std::uint8_t { kept, trimmed };
+
+  explicit History(std::uint64_t seed, Contexts contexts = Contexts::kept)
+      : random_(seed), nodes_(2 + random_.below(4)) {
     const std::uint64_t steps = 5 + random_.below(60);
     for (std::uint64_t i = 0; i < steps; ++i) {
-      step(random_.below(nodes_.size()));
+      const std::size_t index = random_.below(nodes_.size());
+      RegisterRow& row = nodes_[index].row;
+      if (random_.below(2) == 0 && row.context_may_go(floor_)) row.forget_context();
+      step(index);
+      if (contexts == Contexts::trimmed && random_.below(8) == 0) raise_floor();
       snapshots_.push_back(random_.one_of(nodes_));
     }
     snapshots_.insert(snapshots_.end(), nodes_.begin(), nodes_.end());
@@ -95,9 +104,17 @@ class History {
       case 7:
       case 8: return increment(index);
       case 9: return resolve(index);
-      case 10: return node.receive(snapshots_.empty() ? node : random_.one_of(snapshots_));
-      default: return node.receive(random_.one_of(nodes_));
+      case 10: return node.receive(snapshots_.empty() ? node : random_.one_of(snapshots_), floor_);
+      default: return node.receive(random_.one_of(nodes_), floor_);
     }
+  }
+
+  // All come to have all, and nothing that was sent before is under way any more.
+  void raise_floor() {
+    for (Replica& node : nodes_) nodes_.front().receive(node);
+    for (Replica& node : nodes_) node.receive(nodes_.front());
+    floor_ = nodes_.front().known;
+    snapshots_.clear();
   }
 
   // Somebody who has seen some of the siblings.
@@ -167,6 +184,7 @@ class History {
   std::map<Dot, Expiry> written_;
   std::set<Dot> superseded_;
   Clock cleared_;
+  Clock floor_;
 };
 
 RegisterRow merged(RegisterRow left, const RegisterRow& right) {
@@ -263,6 +281,24 @@ TEST_CASE("no dot is lost that nothing superseded, none comes back, and the late
     for (const Replica& state : history.snapshots()) all.receive(state);
     REQUIRE(shown_by(all.row) == history.expected_live());
   });
+}
+
+TEST_CASE("contexts that go where all have all change nothing of what is shown") {
+  for (std::uint64_t seed = 1; seed <= 4 * seeds; ++seed) {
+    INFO("seed " << seed);
+    History history(seed, History::Contexts::trimmed);
+    std::vector<Replica> states = history.snapshots();
+    Replica one, other;
+    for (const Replica& state : states) one.receive(state);
+    history.random().shuffle(states);
+    for (const Replica& state : states) other.receive(state);
+    REQUIRE(shown_by(one.row) == history.expected_live());
+    REQUIRE(shown_by(other.row) == history.expected_live());
+    const Replica late = other;
+    other.receive(one);
+    one.receive(late);
+    REQUIRE(state_of(one.row) == state_of(other.row));
+  }
 }
 
 TEST_CASE("the winner is the sibling with the greatest stamp, actor and sequence") {

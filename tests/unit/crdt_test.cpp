@@ -445,6 +445,43 @@ TEST_CASE("a deleted row may vanish once all that it tells lies at or below the 
   CHECK(row.above(floor) == std::nullopt);
 }
 
+TEST_CASE("a context goes once the whole row lies at or below the floor") {
+  RegisterRow row = row_of(value({a, 1}, 1, "v"));
+  row.write(value({b, 1}, 2, "w"));
+  CHECK_FALSE(row.context_may_go(up_to(a, 1)));  // The sibling lies above.
+  CHECK_FALSE(row.context_may_go(up_to(b, 1)));
+  Clock floor = up_to(a, 1);
+  floor.join(up_to(b, 1));
+  CHECK(row.context_may_go(floor));
+  row.forget_context();
+  CHECK_FALSE(row.context_may_go(floor));
+}
+
+TEST_CASE("a context that may go leaves with a merge what the other row has told") {
+  RegisterRow mine = row_of(value({a, 2}, 2, "v"));
+  mine.write(value({b, 2}, 3, "w"));
+  const VersionVector before = mine.context();
+  RegisterRow theirs = row_of(value({b, 2}, 3, "w"));
+  theirs.write(value({a, 3}, 4, "x"));
+  REQUIRE(mine.merge(theirs));
+  mine.forget_context(before, theirs);
+  CHECK(mine == theirs);
+}
+
+TEST_CASE("a context stays while what a clear has left, or a component that was reset, goes by it") {
+  Clock floor = up_to(a, 9);
+  floor.join(up_to(b, 9));
+  RegisterRow counter;
+  REQUIRE(counter.increment({{b, 1}, {{}}, *Decimal::parse("3")}, {}) == RegisterRow::Incremented::done);
+  counter.write(value({a, 1}, 1, "v"));
+  counter.write(value({a, 2}, 2, "w"));
+  CHECK_FALSE(counter.context_may_go(floor));
+  RegisterRow cleared = row_of(value({a, 1}, 1, "v"));
+  cleared.write(value({b, 1}, 2, "w"));
+  REQUIRE(cleared.apply_clear(up_to(b, 1)));  // It does not cover the context.
+  CHECK_FALSE(cleared.context_may_go(floor));
+}
+
 TEST_CASE("a row is spent when all that it showed has expired, or was reset") {
   Sibling expires = value({a, 1}, 1, "v");
   expires.expiry = {1000};

@@ -257,6 +257,52 @@ TEST_CASE("a comparison lists exactly what differs and changes nothing") {
   }
 }
 
+// One replica lags behind a line that its peer has come to: what was deleted there, and what superseded the
+// values that it still shows, is known nowhere any more.
+TEST_CASE("who rejoins drops what was purged, and shows a key all the while that the peer shows") {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    Random random(seed);
+    MapReplica late({1}), peer({2});
+    constexpr std::uint64_t keys = 300;
+    for (int i = 0; i < 400; ++i) write_something(peer, random, keys);
+    run_to_end(late, peer);
+    for (int i = 0; i < 300; ++i) write_something(peer, random, keys);
+    peer.purge(peer.clock());
+    const auto before = late.rows();
+    late.write("mine", "above the line");
+
+    SessionOptions options;
+    options.initiator.mode = ExchangeMode::fence;
+    options.initiator.fence = peer.clock();
+    options.initiator.ranges_per_message = options.responder.ranges_per_message = 1 + random() % 40;
+    options.responder.row_bytes_per_message = 1 + random() % 500;
+    options.units = 1 + random() % 2000;
+    const auto shows_all = [&] {
+      for (const auto& [row_key, row] : before) {
+        if (peer.rows().contains(row_key) && !late.rows().contains(row_key)) return false;
+      }
+      return true;
+    };
+    options.between_steps = [&] { REQUIRE(shows_all()); };
+    const Session session = run(late, peer, options);
+    REQUIRE_FALSE(session.error);
+    REQUIRE(session.initiator->outcome() == Outcome::compared);
+    REQUIRE(shows_all());
+    for (const auto& [row_key, row] : before) {
+      REQUIRE(late.digest_of(row_key) == peer.digest_of(row_key));
+    }
+    REQUIRE(late.rows().contains(string_row_key("mine", late.hash_keys())));
+    const auto in_place = std::count_if(before.begin(), before.end(), [&](const auto& entry) {
+      const auto row = peer.rows().find(entry.first);
+      return row != peer.rows().end() && row->second.version() != entry.second.version();
+    });
+    REQUIRE(session.responder->stats().rows_sent <= static_cast<std::uint64_t>(in_place));
+    run_to_end(late, peer);
+    require_equal(late, peer);
+  }
+}
+
 TEST_CASE("a comparison counts the differences beyond those it lists") {
   MapReplica a({1});
   MapReplica b({2});

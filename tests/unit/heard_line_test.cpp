@@ -53,8 +53,8 @@ TEST_CASE("no line overtakes what was sent before it, and none is waited for in 
     RowMessages sent, taken;
     std::vector<RowMessages> sent_before{{}};  // The line of each sequence.
     for (int step = 0; step < 200; ++step) {
-      std::uint64_t RowMessages::*const kinds[] = {&RowMessages::batches, &RowMessages::turns,
-                                                   &RowMessages::reads};
+      std::uint64_t RowMessages::* const kinds[] = {&RowMessages::batches, &RowMessages::turns,
+                                                    &RowMessages::reads};
       const auto kind = kinds[random() % 3];
       switch (random() % 3) {
         case 0: ++(sent.*kind); break;

@@ -55,6 +55,11 @@ class MapReplica final : public Replica {
     return change(std::string(row_key),
                   [&](RegisterRow& row) { return row.merge_at(actor_, checked->body.row); });
   }
+  Result<void> keep_what_is_in(std::string_view row_key, const RowVersion& theirs,
+                               const Clock& fence) override {
+    change(std::string(row_key), [&](RegisterRow& row) { return row.keep_what_is_in(theirs, fence); });
+    return {};
+  }
   Result<void> merge_clear(const Clock& clear, WallTime) override {
     if (clear_.covers(clear)) return {};
     clear_.join(clear);
@@ -99,6 +104,13 @@ class MapReplica final : public Replica {
     for (const Sibling& sibling : row.siblings()) clock_.add(sibling.dot);
     for (const Component& component : row.counter().components()) clock_.add(component.last_dot());
     change(row_key, [&](RegisterRow& mine) { return mine = row, true; });
+  }
+  void purge(const Clock& floor) {  // What all have.
+    for (auto row = rows_.begin(); row != rows_.end();) {
+      if (row->second.context_may_go(floor)) row->second.forget_context();
+      const std::string row_key = (row++)->first;
+      if (rows_.at(row_key).may_vanish(floor, {})) lose(row_key);
+    }
   }
   void lose(const std::string& row_key) {  // As a damaged disk does.
     const auto digest = digest_of(row_key);

@@ -232,6 +232,19 @@ TEST_CASE("a node that has met nobody yet names in a token all that it has") {
   CHECK(node.token().needed == host.store->clock());
 }
 
+TEST_CASE("who joined through one that was leaving is not the whole cluster") {
+  NodeOptions node;
+  node.peers = {address_of(1)};
+  Town town(2, "", node);
+  Outbox out;
+  town[1].node->leave(town.now(), out);
+  town.settle(town[1], out);
+  town[2].host.set("key", "value");
+  town.run(3s);
+  REQUIRE(town[1].host.get("key") == "value");  // They did meet.
+  CHECK(town[2].node->token().needed == town[2].host.store->clock());
+}
+
 TEST_CASE("who was forgotten shows nothing to tokens of the others before it has heard them") {
   Town town(3);
   join_all(town);
@@ -256,7 +269,8 @@ TEST_CASE("who was forgotten shows nothing to tokens of the others before it has
   CHECK(apart.shows(apart.needed(town[1].node->token())));
 }
 
-TEST_CASE("who was forgotten, and lost the others before it heard what they have, shows nothing to their tokens") {
+TEST_CASE(
+    "who was forgotten, and lost the others before it heard what they have, shows nothing to their tokens") {
   Town town(2);
   join_all(town);
   town.kill(2);

@@ -55,6 +55,22 @@ TEST_CASE("few that have expired are purged too, a while later") {
   }
 }
 
+TEST_CASE("a row remembers no writers of long ago") {
+  Purging pair;
+  for (int round = 0; round < 3; ++round) {
+    for (Side* side : {&pair.a, &pair.b}) {
+      side->host.set("key", "v");
+      pair.run(20);
+    }
+  }
+  for (Side* side : {&pair.a, &pair.b}) CHECK(side->host.store->read("key")->row.context().empty());
+  pair.a.host.set("key", "w");
+  CHECK(pair.a.host.store->read("key")->row.context().entries().size() == 1);
+  pair.run(1);
+  CHECK(pair.b.host.get("key") == "w");
+  CHECK(pair.b.host.store->read("key")->row.context().entries().size() == 1);
+}
+
 TEST_CASE("nothing is told while nothing expires") {
   Purging pair;
   pair.set(pair.a, "short", 1s);
