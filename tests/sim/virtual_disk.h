@@ -40,6 +40,7 @@ class VirtualDisk final : public OrderedStore {
   // All there is of a table, to be damaged.
   using Entries = std::map<std::string, std::string, std::less<>>;
   Entries& of(Table table) { return tables_[static_cast<std::size_t>(table)]; }
+  const Entries& of(Table table) const { return tables_[static_cast<std::size_t>(table)]; }
 
   JournalPosition durable() const { return durable_; }
 

@@ -111,6 +111,7 @@ class World {
     bool rotten = false;                 // A record of the journal was.
     std::uint64_t boot{};                // Events of an earlier boot are stale.
     bool up() const { return node != nullptr; }
+    bool has_data() const { return !disk.of(Table::meta).empty(); }
   };
   struct VirtualLink {
     std::array<std::size_t, 2> ends;                             // The dialer first.

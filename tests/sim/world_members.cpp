@@ -46,6 +46,9 @@ void World::found() {
 // cluster of their own.
 bool World::can_join(std::size_t host) const {
   const std::size_t seed = seed_of(host);
+  const bool somebody = std::any_of(hosts_.begin(), hosts_.end(),
+                                    [](const auto& other) { return other->settled && other->has_data(); });
+  if (!faults_ && !somebody) return true;
   return hosts_[seed]->up() && hosts_[seed]->settled && !is_cut(host, seed) && !is_cut(seed, host);
 }
 

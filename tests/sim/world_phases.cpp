@@ -58,7 +58,8 @@ void World::heal() {
     hosts_[i]->disk.full = false;
     if (hosts_[i]->up()) scrub(i);
     if (hosts_[i]->up() && options_.members && hosts_[i]->node->swim()->left()) crash(i);
-    if (!hosts_[i]->up() && i != lost_) boot(i);
+    if (!hosts_[i]->up() && hosts_[i]->has_data() && i != lost_) boot(i);
+    if (!hosts_[i]->up()) boot_after(i, Millis(0));
   }
 }
 
@@ -202,6 +203,9 @@ std::optional<std::string> World::lose_rows() {
 }
 
 bool World::converged() {
+  for (std::size_t i = 0; i < hosts_.size(); ++i) {
+    if (!hosts_[i]->up() && i != lost_) return false;
+  }
   const Host* first = nullptr;
   WallTime expired;  // Whose clock has not come to it cannot take that for true.
   for (const auto& host : hosts_) {
