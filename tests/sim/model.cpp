@@ -144,8 +144,8 @@ std::size_t Model::writes() const {
 }
 
 // Newest first: a doubtful write lasted if its effect is in the row, or if one that lasted has superseded it.
-// Of one that is gone without a trace nobody can tell whether it was ever here, to supersede others; nor
-// which others, if only its host knew and had left its context out.
+// Where it is superseded itself nobody can tell whether it was ever here, to supersede others: a context that
+// covers it may have been told of a later one alone.
 Model::Shown Model::expected(const std::string& key, const RegisterRow& row, const Store& store) const {
   // As contexts are: with a write go the actor's earlier ones.
   VersionVector superseded, perhaps, own_purged;
@@ -157,8 +157,7 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     const bool host_wrote_later = !hosts.insert(w->host).second;
     const bool held = holds(row, w->dot);
     if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
-    const bool gone = !held && (!row.context().covers(w->dot) || floor_.clock.covers(w->dot));
-    for (const Dot dot : w->superseded) (doubtful && gone ? perhaps : superseded).add(dot);
+    for (const Dot dot : w->superseded) (doubtful && !held ? perhaps : superseded).add(dot);
     const bool trimmed = floor_.clock.covers(w->dot) && host_wrote_later;
     const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot) || trimmed;
     if (w->scarred && !held && overwritten) continue;

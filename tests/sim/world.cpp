@@ -29,6 +29,7 @@ World::World(WorldOptions options) : options_(options), random_(options.seed), n
   for (std::size_t i = 0; i < options_.hosts; ++i) {
     hosts_.push_back(std::make_unique<Host>());
     hosts_[i]->author = i;
+    hosts_[i]->seed = i == 0 ? 1 : 0;
     const std::int64_t skew_max = options_.skew_max.count();
     hosts_[i]->skew_millis =
         static_cast<std::int64_t>(random(2 * static_cast<std::uint64_t>(skew_max))) - skew_max;
@@ -132,7 +133,7 @@ NodeOptions World::node_options(std::size_t index) const {
   node.name = address_of(index);
   node.address = endpoint_of(index);
   for (std::size_t other = 0; other < options_.hosts; ++other) {
-    if (!options_.members || other == seed_of(index)) node.peers.push_back(endpoint_of(other));
+    if (!options_.members || other == hosts_[index]->seed) node.peers.push_back(endpoint_of(other));
   }
   node.exchange_interval = options_.exchange_interval;
   if (options_.narrow_streams) {

@@ -99,7 +99,8 @@ class World {
     NodeId id;                 // At the last start.
     std::size_t author{};      // Who the model takes it for: each set of data is another one.
     Millis membership_tick{};  // That is planned.
-    bool settled = true;       // Knows a member that is settled, and is known to it.
+    bool settled = true;       // Has met a member that is settled, and is known to it.
+    std::size_t seed{};        // The host whose address it was given.
     WallTime copied_at;        // By the clock of the host whose data these are a copy of.
     std::int64_t skew_millis{};
     std::map<JobId, PendingRead> reads;  // Of all replicas.
@@ -168,7 +169,8 @@ class World {
   void forget(std::size_t host);
   void retry_forget(std::size_t host);
   bool all_know_each_other() const;
-  bool can_join(std::size_t host) const;
+  bool can_join(std::size_t host);
+  bool reaches(std::size_t host, std::size_t other) const;
   void settle_in(std::size_t host);
   bool is_member_of(std::size_t host, std::size_t of) const;
   void leave(std::size_t host);
@@ -196,7 +198,6 @@ class World {
   void fault();
   void crash_and_boot(std::size_t host);
   void boot_after(std::size_t host, Millis delay);
-  std::size_t seed_of(std::size_t host) const { return host == 0 ? 1 : 0; }
   bool scars() const { return !options_.loses_host && !options_.members; }
   void cut_off(std::size_t host);
   void rot(std::size_t host);

@@ -44,18 +44,27 @@ void World::found() {
 
 // Nobody joins through one who has just done so, or was forgotten, and met nobody else since: they would be a
 // cluster of their own.
-bool World::can_join(std::size_t host) const {
-  const std::size_t seed = seed_of(host);
-  const bool somebody = std::any_of(hosts_.begin(), hosts_.end(),
+bool World::can_join(std::size_t host) {
+  const auto settled = std::find_if(hosts_.begin(), hosts_.end(),
                                     [](const auto& other) { return other->settled && other->has_data(); });
-  if (!faults_ && !somebody) return true;
-  return hosts_[seed]->up() && hosts_[seed]->settled && !is_cut(host, seed) && !is_cut(seed, host);
+  if (settled == hosts_.end()) return !faults_;
+  if (!(*settled)->up()) return false;
+  const auto seed = static_cast<std::size_t>(settled - hosts_.begin());
+  hosts_[host]->seed = seed;
+  return !is_cut(host, seed) && !is_cut(seed, host);
+}
+
+bool World::reaches(std::size_t host, std::size_t other) const {
+  const auto peers = hosts_[host]->node->status(now(*hosts_[host])).peers;
+  return std::any_of(peers.begin(), peers.end(), [&](const PeerStatus& peer) {
+    return peer.node == hosts_[other]->id && peer.reachable;
+  });
 }
 
 void World::settle_in(std::size_t index) {
   for (std::size_t other = 0; !hosts_[index]->settled && other < hosts_.size(); ++other) {
     hosts_[index]->settled = hosts_[other]->up() && hosts_[other]->settled && is_member_of(other, index) &&
-                             is_member_of(index, other);
+                             is_member_of(index, other) && reaches(index, other);
   }
 }
 
