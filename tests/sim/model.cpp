@@ -287,7 +287,8 @@ std::optional<std::string> Model::uncovered(Store& store, const std::set<std::st
     if (!row) continue;  // Damaged: known to be absent, and healed by peers.
     for (const Write& w : writes) {
       if (!store.clock().covers(w.dot) || is_in(w, row->row, store)) continue;
-      if (is_doubtful(w) && !is_anywhere(w, others)) continue;
+      const bool may_be_lost = is_doubtful(w) || is_left_out(w.host);
+      if (may_be_lost && !is_anywhere(w, others)) continue;
       trace_key(key);
       return "dot " + to_string(w.dot) + " of key " + key.substr(0, 20) + " is covered but not in the rows";
     }

@@ -96,7 +96,8 @@ class Model {
   // Empty if each key that was only ever incremented shows the sum of all increments that lasted.
   std::optional<std::string> miscount(Store& store, WallTime now) const;
   // Invariant 2: what the clock covers is in the rows. Not asked of keys in `scarred`: their rows were
-  // damaged behind the store's back. Nor of what rotted in a journal, if none of `others` has it.
+  // damaged behind the store's back. Nor of what rotted in a journal, or was written by a host that is left
+  // out, if none of `others` has it.
   std::optional<std::string> uncovered(Store& store, const std::set<std::string>& scarred,
                                        const std::vector<Store*>& others) const;
 
