@@ -55,7 +55,7 @@ constexpr std::size_t channels = 3;
 // How a node finds the others and is found; see gossip/swim.h.
 struct MembershipOptions {
   SwimOptions swim;
-  Generation generation;  // Greater than at every earlier start.
+  Generation generation;  // A time: greater than at every earlier start at this address, of whatever node.
   Profile profile;        // Its name, address and version are those of NodeOptions.
   std::string known;      // What Node::take_members() answered last, at an earlier start; or empty.
 };

@@ -157,17 +157,21 @@ void Node::on_member_changed(const MemberChanged& change, Now now, Outbox& out) 
   forget_replaced(now, out);
 }
 
-// An address is one node's: whoever was there before and is dead has lost its data directory.
+// An address is one node's: whoever was there before and is dead has lost its data directory. (Generations
+// are times of starts. The earlier one may still be taken for alive when the later one does not answer.)
 void Node::forget_replaced(Now now, Outbox& out) {
   if (swim_->members().count(MemberState::dead) == 0) return;
-  std::map<Endpoint, NodeId> present;
+  std::map<Endpoint, Generation> present;
   swim_->members().visit([&](const Member& member) {
-    if (member.is_present()) present.emplace(member.profile->endpoint, member.id);
+    if (!member.is_present()) return;
+    Generation& latest = present[member.profile->endpoint];
+    latest = std::max(latest, member.generation);
   });
   std::vector<NodeId> replaced;
   swim_->members().visit([&](const Member& member) {
-    if (member.state == MemberState::dead && present.contains(member.profile->endpoint))
-      replaced.push_back(member.id);
+    const auto later = present.find(member.profile->endpoint);
+    const bool is_replaced = later != present.end() && later->second > member.generation;
+    if (member.state == MemberState::dead && is_replaced) replaced.push_back(member.id);
   });
   SwimOutbox said;
   for (const NodeId id : replaced) (void)swim_->forget(id, now, said);

@@ -72,7 +72,7 @@ void World::start_membership(std::size_t index) {
   Host& host = *hosts_[index];
   MembershipOptions membership;
   membership.swim.suspicion = {Millis(600), 2, 1};
-  membership.generation = {1 + host.boot};
+  membership.generation = {now(host).wall.millis << 16};  // As the daemon's.
   membership.known = host.members;
   membership.profile.name = address_of(index);
   membership.profile.endpoint = *parse_endpoint(endpoint_of(index));

@@ -7,6 +7,7 @@
 #include "node/joiner.h"
 #include "node/node.h"
 #include "unit/host.h"
+#include "unit/member_records.h"
 
 using namespace knit;
 using namespace std::chrono_literals;
@@ -208,6 +209,29 @@ TEST_CASE("who leaves is not missed") {
   town.run(2s);
   CHECK(town.seen(1, 3) == MemberState::left);
   CHECK(town[1].node->status(town.now()).in_sync);
+}
+
+TEST_CASE("of two nodes at an address that is dead is forgotten which started first") {
+  for (const bool later_is_dead : {false, true}) {
+    ProfilePool pool;
+    std::string known;
+    ByteWriter out(known);
+    for (const std::uint64_t id : {71, 72}) {
+      Member member;
+      member.id = {id};
+      member.generation = {id};
+      member.profile =
+          pool.take(member_records::profile("n" + std::to_string(id), *parse_endpoint(address_of(9))));
+      member.state = (id == 72) == later_is_dead ? MemberState::dead : MemberState::alive;
+      encode(member, out);
+    }
+    Town town(1, known);
+    const MemberList& members = town[1].node->swim()->members();
+    const NodeId dead{later_is_dead ? 72u : 71u}, other{later_is_dead ? 71u : 72u};
+    while (members.find(other)->state == MemberState::alive) town.run(100ms);
+    REQUIRE(members.find(other)->state == MemberState::suspect);
+    CHECK(members.find(dead)->state == (later_is_dead ? MemberState::dead : MemberState::forgotten));
+  }
 }
 
 TEST_CASE("members are known again after a restart") {
