@@ -52,7 +52,7 @@ bool Node::all_clocks_known() const {
 // A token leaves out what all members had when it was made. A node that is new, or was restored from an old
 // copy, need not have that; but it has it once it has caught up with those it met.
 bool Node::shows(const Needed& needed) const {
-  if (!store_.clock().covers(needed.clock) || !has_met(needed.meeting)) return false;
+  if (!store_.clock().covers(needed.clock) || !has_met(needed.meeting) || recalled_ != 0) return false;
   return has_met_somebody() ? has_caught_up() : is_alone();
 }
 
@@ -96,12 +96,10 @@ std::uint32_t Node::members_digest() {
   return members_;
 }
 
-// What they wrote since they need not have told it: it counts as one that has just started, but for being
-// alone, which it cannot be.
+// What they wrote since they need not have told it: it shows nothing to tokens before one has answered.
 void Node::on_forgotten(Outbox& out) {
   out.push_back(
       Notice{Notice::Level::warning, "other members have forgotten this node; it joins them again"});
-  met_nobody_ = true;
   recalled_ = call_meeting();
 }
 
@@ -112,16 +110,15 @@ bool Node::is_alone() const {
                                  [this](const std::string& seed) { return seed != options_.address; });
   bool members = false;
   visit_members([&](const Peer*) { members = true; });
-  return !seeds && !members && recalled_ == 0;
+  return !seeds && !members;
 }
 
 std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }
 
 void Node::meet(const Peer& peer) {
   met_.join(bases(peer.stream.peer_clock()));
-  if (peer.meeting_answered < recalled_) return;
   met_nobody_ = false;
-  recalled_ = 0;
+  if (peer.meeting_answered >= recalled_) recalled_ = 0;
 }
 
 std::size_t Node::replicas_with(const Clock& needed) const {
