@@ -573,10 +573,9 @@ class Node {
   std::optional<Agreement> agreement_;
   Clock gaps_;  // Filled: of earlier actors of this node, which nobody can,
   Millis gaps_since_{};
-  Clock met_;               // What peers had when they were met first or answered a meeting,
-  bool met_nobody_ = true;  // if one was.
-  std::uint64_t recalled_ =
-      0;  // Members that go on have forgotten this node: the meeting it called then; or 0.
+  Clock met_;                   // What peers had when they were met first or answered a meeting,
+  bool met_nobody_ = true;      // if one was.
+  std::uint64_t recalled_ = 0;  // The meeting that it called when members had forgotten it; or 0.
   bool had_company_ = false;    // Somebody else was a member, not only one that had just left.
   std::uint64_t meeting_ = 0;   // Peers are asked what they have: the last one that was called.
   std::uint32_t members_ = 0;   // See members_digest(), of the list
