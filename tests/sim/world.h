@@ -169,7 +169,7 @@ class World {
   void forget(std::size_t host);
   void retry_forget(std::size_t host);
   bool all_know_each_other() const;
-  bool can_join(std::size_t host);
+  bool find_seed(std::size_t host);
   bool reaches(std::size_t host, std::size_t other) const;
   void settle_in(std::size_t host);
   bool is_member_of(std::size_t host, std::size_t of) const;

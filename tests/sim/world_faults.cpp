@@ -42,7 +42,7 @@ void World::crash_and_boot(std::size_t index) {
 void World::boot_after(std::size_t index, Millis delay) {
   at(delay, [this, index] {
     if (hosts_[index]->up() || index == lost_) return;
-    if (hosts_[index]->has_data() || can_join(index)) return boot(index);
+    if (hosts_[index]->has_data() || find_seed(index)) return boot(index);
     boot_after(index, Millis(300));
   });
 }

@@ -42,9 +42,9 @@ void World::found() {
   }
 }
 
-// Nobody joins through one who has just done so, or was forgotten, and met nobody else since: they would be a
-// cluster of their own.
-bool World::can_join(std::size_t host) {
+// Whose address a new host is given; false if it must wait. Nobody joins through one who has just done so, or
+// was forgotten, and met nobody else since: they would be a cluster of their own.
+bool World::find_seed(std::size_t host) {
   const auto settled = std::find_if(hosts_.begin(), hosts_.end(),
                                     [](const auto& other) { return other->settled && other->has_data(); });
   if (settled == hosts_.end()) return !faults_;
