@@ -57,7 +57,7 @@ void Node::send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& o
   std::string seen;
   if (options_.causal) {
     ByteWriter writer(seen);
-    peer.stream.seen_beside(store_.identity().actor, store_.clock()).encode(writer);
+    store_.clock().encode(writer);
     message.seen = seen;
     message.whole = peer.stream.between_rounds();
   }

@@ -207,14 +207,6 @@ bool OutStream::between_rounds() const {
                      [](const auto& entry) { return entry.second.at == entry.second.to; });
 }
 
-Clock OutStream::seen_beside(ActorId own, const Clock& clock) const {
-  Clock seen;
-  for (const auto& [actor, entry] : clock.entries()) {
-    if (actor != own || !streams(own)) seen.replace(actor, clock);
-  }
-  return seen;
-}
-
 // The window shrinks while acknowledgements take longer than they must: the peer is busy, or its queue fills.
 void OutStream::adapt(Millis delay, Millis now) {
   if (now >= delay_min_until_ || delay < delay_min_) {

@@ -78,9 +78,6 @@ class OutStream {
   std::uint64_t epoch() const { return epoch_; }
   // For causal order: no round is under way, in which a row may be sent before what its author had seen.
   bool between_rounds() const;
-  // What a peer must have before it may show what was read: of all actors, but those writes of `own`, this
-  // node's, that come before it in this stream. What is relayed beside it may come after it.
-  Clock seen_beside(ActorId own, const Clock& clock) const;
 
  private:
   struct Reading {           // Of one actor's log.

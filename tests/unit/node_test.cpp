@@ -516,6 +516,36 @@ TEST_CASE("in causal order a write waits for what its author had seen, but not f
   CHECK(pair.a.node->status(pair.now()).out_of_order == 1);
 }
 
+TEST_CASE("in causal order what is read for one round and seen of a later one waits for that") {
+  NodeOptions options;
+  options.causal = true;
+  options.causal_wait = 1h;
+  options.exchange_sessions_max = 0;
+  options.stream.batch_bytes = 300;
+  Pair pair(options);
+  pair.link({1}, pair.a, pair.b);
+  pair.run(5);
+  const auto shown = [&](const std::string& key) {
+    const std::string text = pair.a.host.get(key);
+    return text == "(nil)" ? -1 : std::stoi(text);
+  };
+  int furthest_behind = 0;
+  for (int i = 0; i < 300; ++i) {  // While a round is under way.
+    pair.b.host.set("question", std::to_string(i));
+    for (int key = 0; key < 5; ++key) pair.b.host.set("key" + std::to_string(key), std::string(200, 'v'));
+    pair.b.host.set("answer", std::to_string(i));
+    if (i % 10 == 0) pair.tick(10ms);
+    pair.deliver(pair.b, pair.a);
+    pair.deliver(pair.a, pair.b);
+    REQUIRE(shown("answer") <= shown("question"));
+    furthest_behind = std::max(furthest_behind, i - shown("answer"));
+  }
+  CHECK(furthest_behind > 1);
+  pair.run(10);
+  CHECK(shown("answer") == 299);
+  CHECK(pair.a.node->status(pair.now()).out_of_order == 0);
+}
+
 TEST_CASE("in causal order a backlog larger than what may be held is taken as it comes") {
   NodeOptions options;
   options.causal = true;

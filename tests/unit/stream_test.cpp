@@ -242,22 +242,6 @@ TEST_CASE("a relay passes on what it got, as the writer would have") {
   CHECK(third.store->clock() == first.writer.store->clock());
 }
 
-TEST_CASE("what is relayed beside a write may have been seen by its author, and come after it") {
-  Host writer(1);
-  const ActorId own = writer.store->identity().actor;
-  const ActorId other{own.value + 1};
-  OutStream stream{StreamOptions{}};
-  stream.on_clock({}, true);
-  stream.begin(own, *writer.store);
-  stream.begin(other, *writer.store);
-  Clock clock;
-  clock.add(own, {1, 5});
-  clock.add(other, {1, 7});
-  const Clock seen = stream.seen_beside(own, clock);
-  CHECK(seen.base(own) == 0);  // These come in order.
-  CHECK(seen.base(other) == 7);
-}
-
 TEST_CASE("rounds that will be refused need nothing, and bring nothing") {
   const auto batch_with = [](ActorId actor) {
     StreamPayloadWriter out;
