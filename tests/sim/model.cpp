@@ -100,6 +100,10 @@ void Model::leave_out(std::size_t host) {
   for (Raise& raise : raises_) raise.doubtful = raise.doubtful || raise.host == host;
 }
 
+void Model::copied(NodeId from, NodeId to) {
+  if (rejoining_.contains(from)) rejoining_.insert(to);
+}
+
 std::vector<Dot> Model::written(const std::string& key, const Clock& clock) const {
   std::vector<Dot> dots;
   for (const Write& w : writes_of(key)) {
@@ -157,7 +161,9 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     const bool host_wrote_later = !hosts.insert(w->host).second;
     const bool held = holds(row, w->dot);
     if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
-    for (const Dot dot : w->superseded) (doubtful && !held ? perhaps : superseded).add(dot);
+    // Of a gap that was given up, as of one that was purged, nothing is left.
+    const bool left_no_trace = doubtful && !held && (is_missed(*w) || is_purged(*w));
+    for (const Dot dot : w->superseded) (left_no_trace ? perhaps : superseded).add(dot);
     const bool trimmed = floor_.clock.covers(w->dot) && host_wrote_later;
     const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot) || trimmed;
     if (w->scarred && !held && overwritten) continue;
@@ -245,12 +251,12 @@ bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store
       is_purged(write))
     return true;
   const auto& others = writes_of(write.key);
+  const bool rejoins = rejoining_.contains(store.identity().node);
   return std::any_of(others.begin(), others.end(), [&](const Write& later) {
     const auto& named = later.superseded;
     const bool own = later.shows && later.dot.actor == dot.actor && later.dot.sequence > dot.sequence;
     const bool superseded = own || std::find(named.begin(), named.end(), dot) != named.end();
-    // Who rejoins drops it, whether or not it has heard of what superseded it.
-    const bool below = floor_.clock.covers(dot) && floor_.clock.covers(later.dot);
+    const bool below = rejoins && floor_.clock.covers(dot) && floor_.clock.covers(later.dot);
     return superseded && (below || is_in(later, row, store));
   });
 }

@@ -71,6 +71,12 @@ class Model {
   // The host's row of this key was damaged.
   void scar(std::size_t host, const std::string& key);
 
+  // This node drops what its peers have purged, and may drop it before it has what superseded it; until all
+  // are equal.
+  void rejoins(NodeId node) { rejoining_.insert(node); }
+  void copied(NodeId from, NodeId to);
+  void all_are_equal() { rejoining_.clear(); }
+
   // All have come to this: a delete in it, or a value that had expired, may be gone without a trace.
   void note_floor(const Line& floor) { floor_.join(floor); }
 
@@ -108,7 +114,8 @@ class Model {
  private:
   using Shown = std::map<Dot, Stamp>;
 
-  bool is_doubtful(const auto& change) const { return change.doubtful || missed_.contains(change.host); }
+  bool is_missed(const auto& change) const { return missed_.contains(change.host); }
+  bool is_doubtful(const auto& change) const { return change.doubtful || is_missed(change); }
   void note_dot(Dot dot);
   void forget_dot(Dot dot);
   Expiry expiry_of(const Write& write) const;
@@ -134,6 +141,7 @@ class Model {
   std::set<Dot> dots_;  // Of them all.
   std::set<Dot> told_;
   Line floor_;
+  std::set<NodeId> rejoining_;
   std::set<std::size_t> missed_;
   std::set<std::size_t> left_out_;
   std::optional<std::string> contradiction_;

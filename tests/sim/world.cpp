@@ -282,6 +282,7 @@ void World::settle(std::size_t index, Outbox& out) {
   host.node->push(now(host), out);
   for (Output& output : out) {
     if (auto* send = std::get_if<Send>(&output)) {
+      note_rejoin(host, *send);
       host.held.push_back(std::move(*send));
     } else if (const auto* close = std::get_if<CloseLink>(&output)) {
       at(Millis(0), [this, link = close->link] { break_link(link); });
@@ -313,6 +314,13 @@ void World::settle(std::size_t index, Outbox& out) {
   model_.note_floor({floor.clock, std::min(floor.expired, earliest([&](std::size_t other) {
                                              return other == index || is_member_of(other, index);
                                            }))});
+}
+
+void World::note_rejoin(const Host& host, const Send& send) {
+  if (send.channel != Channel::exchange) return;
+  const auto message = decode_message(send.message);
+  const auto* open = message ? std::get_if<ExchangeOpen>(&*message) : nullptr;
+  if (open != nullptr && Exchange::mode_asked(open->payload) == ExchangeMode::fence) model_.rejoins(host.id);
 }
 
 void World::sync_done(std::size_t index, JournalPosition position) {

@@ -261,13 +261,16 @@ Result<void> World::rename_copy(std::size_t index) {
     check(host.store->start_commit(), "a disk that was just copied has room");
     host.store->on_committed(host.disk.finish_commit());
   }
+  const NodeId original = host.store->identity().node;
   host.store.reset();
   host.journal = {};
   std::string& record = host.disk.of(Table::meta).find(identity_record)->second;
   auto renamed = with_identity(record, {NodeId{random_()}, ActorId{random_()}}, index + 1);
   if (!renamed) return tl::unexpected(renamed.error());
   record = *std::move(renamed);
-  return open_data(index);
+  auto opened = open_data(index);
+  if (opened) model_.copied(original, host.store->identity().node);
+  return opened;
 }
 
 }  // namespace knit::sim

@@ -250,6 +250,7 @@ std::optional<std::string> World::converge(const char* when) {
     exchanges_ += hosts_[i]->node->status(now(*hosts_[i])).exchanges;
   }
   if (const auto wrong = disagreement()) violation_ = std::string(when) + ": " + *wrong;
+  if (!lost_) model_.all_are_equal();
   return violation_;
 }
 
