@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "base/check.h"
@@ -261,26 +262,27 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   std::vector<wire::TaggedVersion> rows;
   ScanError scan;
   const bool with_details = role_ == Role::compare;
+  std::set<std::string, std::less<>> damaged;  // What they lack was not purged.
+  if (with_details && options_.mode == ExchangeMode::fence)
+    replica_.visit_damaged(list.prefix.range(), [&](std::string_view row_key) { damaged.emplace(row_key); });
   auto visited = replica_.visit_rows(list.prefix.range(), {}, [&](const RowView& row) {
     const Short digest = hashes_.row(row.digest);
     if (contains(theirs, digest)) {
       shared.push_back(digest);
       return true;
     }
+    if (damaged.contains(row.row_key)) return true;
     auto version = tagged_version(row, hashes_.tag(row.row_key), with_details);
     if (scan.failed(version)) return false;
     rows.push_back(std::move(*version));
     return rows.size() <= wire::version_rows_max;
   });
   if (auto done = scan.with(std::move(visited)); !done) return done;
-  if (role_ == Role::compare && options_.mode == ExchangeMode::fence) {
-    RowVersion anything;  // What lies above a gap, too.
-    for (const auto& [actor, entry] : replica_.clock().entries())
-      anything.context.add({actor, replica_.clock().highest(actor)});
-    replica_.visit_damaged(list.prefix.range(), [&](std::string_view row_key) {
-      rows.push_back({hashes_.tag(row_key), anything, wire::RowDetails{std::string(row_key), {}, {}, 0}});
-    });
-  }
+  RowVersion anything;  // What lies above a gap, too.
+  for (const auto& [actor, entry] : replica_.clock().entries())
+    anything.context.add({actor, replica_.clock().highest(actor)});
+  for (const std::string& row_key : damaged)
+    rows.push_back({hashes_.tag(row_key), anything, wire::RowDetails{row_key, {}, {}, 0}});
   if (rows.size() > wire::version_rows_max) {
     push(Comparison{list.prefix, true});
     return {};

@@ -331,8 +331,10 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   if (damaged && planted(Fault::absence_deletes)) return false;
   if (damaged && !damaged_.contains(row_key))
     return fail(ErrorCode::refused, "too many damaged rows to heal");
-  if (damaged)
+  if (damaged) {
+    if (replaced_.size() < damaged_rows_max) replaced_.emplace(row_key);
     mine = OpenRow{.name = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
+  }
   count_stale_read(row_key, theirs->body.row, now);
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
@@ -479,6 +481,7 @@ Result<void> Store::undo_unsynced() {
   clock_.join(clock);
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   damaged_.clear();
+  replaced_.clear();
   return {};
 }
 

@@ -387,8 +387,12 @@ class Store final : public Replica {
   std::map<std::string, Component, std::less<>> continued_;
   KeyCensus census_;   // What key_count() answers from.
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
+  static constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.
   mutable std::set<std::string, std::less<>> damaged_;
+  // Those that a peer's copy has replaced, which may be less than what was here; until all peers show our
+  // root.
+  std::set<std::string, std::less<>> replaced_;
   mutable bool lost_rows_ = false;        // There were some, since all peers last showed our root.
   mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.
   std::unique_ptr<TreeRows> tree_rows_;

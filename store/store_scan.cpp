@@ -10,7 +10,6 @@ namespace knit {
 
 namespace {
 
-constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
 constexpr std::size_t damaged_keys_listed_max = 100;
 
 // A key that is damaged itself has no name but its bytes.
@@ -79,10 +78,12 @@ void Store::found_damage(std::string_view row_key) const {
 void Store::visit_damaged(Range range, FunctionRef<void(std::string_view row_key)> visit) const {
   std::string first;
   ByteWriter(first).u64(range.first.key_hash);
-  for (auto damaged = damaged_.lower_bound(first); damaged != damaged_.end(); ++damaged) {
-    const auto position = find_position(*damaged);
-    if (position && range.last < *position) return;
-    if (position && range.contains(*position)) visit(*damaged);
+  for (const auto* rows : {&std::as_const(damaged_), &replaced_}) {
+    for (auto row = rows->lower_bound(first); row != rows->end(); ++row) {
+      const auto position = find_position(*row);
+      if (position && range.last < *position) break;
+      if (position && range.contains(*position)) visit(*row);
+    }
   }
 }
 
@@ -90,6 +91,7 @@ void Store::forget_damaged() {
   if (!lost_rows_ || tree_is_suspect_ || !tree_->complete()) return;
   for (const std::string& row_key : damaged_) pending_.erase(Table::rows, row_key);
   damaged_.clear();
+  replaced_.clear();
   lost_rows_ = false;
   dirty_ = true;
 }

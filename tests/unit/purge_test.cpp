@@ -1,10 +1,12 @@
 // What vanishes from two nodes because both have come to a line: store/store_purge.cpp, node/node_floor.cpp.
 #include <catch2/catch.hpp>
 
+#include "unit/exchange_play.h"
 #include "unit/node_pair.h"
 
 using namespace knit;
 using namespace std::chrono_literals;
+using test::Host;
 using test::Pair;
 using test::Side;
 
@@ -193,6 +195,32 @@ TEST_CASE("an expired value gives way to a write that was made where it was purg
     host.take_rows_of(other, {later.millis + 2000});
     CHECK(host.get("key", {later.millis + 2000}) == (below ? "new" : "(nil)"));
   }
+}
+
+TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part of it is there again") {
+  Host late(1), peer(2), author(3);
+  author.set("key", "of the author");
+  late.set("key", "of the late one");
+  Host part(4);
+  part.take_rows_of(late);
+  late.take_rows_of(author);
+  peer.take_rows_of(late);
+  REQUIRE(peer.store->join_clock(late.store->clock(), test::now));
+  peer.commit();
+  peer.disk.damage_row(0);
+  REQUIRE_FALSE(peer.store->read("key"));
+  peer.work();
+  SECTION("and nothing replaces it") {}
+  SECTION("and an older copy replaces it") { peer.take_rows_of(part); }
+  exchange_play::SessionOptions options;
+  options.initiator.mode = ExchangeMode::fence;
+  options.initiator.fence = peer.store->clock();
+  REQUIRE_FALSE(exchange_play::run(*late.store, *peer.store, options).error);
+  REQUIRE(late.store->read("key"));
+  CHECK(late.store->read("key")->row.siblings().size() == 2);
+  options.initiator.mode = ExchangeMode::repair;
+  REQUIRE_FALSE(exchange_play::run(*late.store, *peer.store, options).error);
+  CHECK(peer.store->read("key")->row.siblings().size() == 2);
 }
 
 TEST_CASE("writes that a damaged journal has lost, and nobody has, hold no floor") {
