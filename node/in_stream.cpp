@@ -38,7 +38,6 @@ Result<void> InStream::receive(const StreamBatch& batch, Millis now) {
   incoming->epoch = batch.epoch;
   incoming->number = batch.number;
   incoming->bytes = batch.payload;
-  incoming->whole = batch.whole;
   incoming->received = now;
   ByteReader seen(batch.seen);
   if (!batch.seen.empty()) incoming->needed = Clock::decode(seen);
@@ -51,31 +50,25 @@ Result<void> InStream::receive(const StreamBatch& batch, Millis now) {
 
 void InStream::clear() { *this = {}; }
 
-std::vector<InStream::Round> InStream::rounds(bool may_merge) {
-  std::vector<Round> rounds;
-  bool goes_on = false;
+std::vector<InStream::Unadmitted> InStream::unadmitted(bool may_merge) {
+  std::vector<Unadmitted> unadmitted;
   Place last = taken_;
   for (std::size_t i = 0; i < waiting_.size(); ++i) {
     Incoming& batch = *waiting_[i];
     const bool good = may_merge && expects(last, batch);
     if (good) last = {batch.epoch, batch.number};
     if (i < admitted_) continue;
-    if (!goes_on) rounds.emplace_back();
-    Round& round = rounds.back();
-    ++round.batches;
-    goes_on = good && !batch.whole;
+    Unadmitted& held = unadmitted.emplace_back();
     if (!good) continue;
     if (!batch.brings) batch.brings = dots_in(batch.bytes);
-    round.needed.join(batch.needed);
-    round.brings.join(*batch.brings);
+    held = {batch.needed, *batch.brings};
   }
-  if (goes_on) rounds.pop_back();
-  return rounds;
+  return unadmitted;
 }
 
 std::optional<InStream::Held> InStream::held() const {
   if (waiting_.size() <= admitted_) return std::nullopt;
-  Held held{waiting_.size() - admitted_, 0, waiting_[admitted_]->received};
+  Held held{0, waiting_[admitted_]->received};
   for (std::size_t i = admitted_; i < waiting_.size(); ++i) held.bytes += waiting_[i]->bytes.size();
   return held;
 }

@@ -25,19 +25,16 @@ class InStream {
   bool busy() const { return !waiting_.empty(); }
   void clear();  // The link is gone.
 
-  // Causal order (node_causal.cpp): batches are held until they are admitted, whole rounds at a time.
-  struct Round {
+  // Causal order (node_causal.cpp): batches are held until they are admitted, in their order.
+  struct Unadmitted {
     Clock needed;
     Clock brings;
-    std::size_t batches{};
   };
-  // Of those at the front, that are not admitted; without one that goes on. What step() will refuse needs and
-  // brings nothing.
-  std::vector<Round> rounds(bool may_merge);
+  // Those that are not. What step() will refuse needs and brings nothing.
+  std::vector<Unadmitted> unadmitted(bool may_merge);
   void admit(std::size_t batches) { admitted_ += batches; }
   std::size_t admitted() const { return admitted_; }
   struct Held {
-    std::size_t batches{};
     std::size_t bytes{};
     Millis since{};
   };
@@ -65,7 +62,6 @@ class InStream {
   struct Incoming {
     std::uint64_t epoch{};
     std::uint64_t number{};
-    bool whole = true;
     Clock needed;
     std::optional<Clock> brings;  // Once it was asked for.
     Millis received{};

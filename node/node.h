@@ -446,7 +446,8 @@ class Node {
   bool may_take(const Peer& peer) const;
   bool may_merge(const Peer& peer) const;
   void admit(Now now, Outbox& out);  // Causal order: node_causal.cpp.
-  void admit_late(Peer& peer, Now now, Outbox& out);
+  void admit_ordered();
+  bool admit_late(Now now, Outbox& out);
   void take_batch(Peer& peer, std::size_t& items, Now now, Outbox& out);
   void push_to(Peer& peer, Now now, Outbox& out);
   void send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& out);

@@ -53,13 +53,12 @@ void Node::push_to(Peer& peer, Now now, Outbox& out) {
 }
 
 void Node::send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& out) {
-  StreamBatch message{peer.stream.epoch(), batch.number, true, {}, batch.payload};
+  StreamBatch message{peer.stream.epoch(), batch.number, {}, batch.payload};
   std::string seen;
   if (options_.causal) {
     ByteWriter writer(seen);
     store_.clock().encode(writer);
     message.seen = seen;
-    message.whole = peer.stream.between_rounds();
   }
   send(*peer.link, Channel::stream, message, out);
 }

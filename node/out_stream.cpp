@@ -202,11 +202,6 @@ std::optional<OutStream::Acked> OutStream::on_ack(std::uint64_t epoch, std::uint
   return acked;
 }
 
-bool OutStream::between_rounds() const {
-  return std::all_of(actors_.begin(), actors_.end(),
-                     [](const auto& entry) { return entry.second.at == entry.second.to; });
-}
-
 // The window shrinks while acknowledgements take longer than they must: the peer is busy, or its queue fills.
 void OutStream::adapt(Millis delay, Millis now) {
   if (now >= delay_min_until_ || delay < delay_min_) {

@@ -76,8 +76,6 @@ class OutStream {
   Waiting waiting(const Store& store, Millis now) const;
 
   std::uint64_t epoch() const { return epoch_; }
-  // For causal order: no round is under way, in which a row may be sent before what its author had seen.
-  bool between_rounds() const;
 
  private:
   struct Reading {           // Of one actor's log.

@@ -106,8 +106,8 @@ void pack(Packer& out, const Welcome& m) {
 }
 
 void pack(Packer& out, const StreamBatch& m) {
-  begin(out, Kind::stream_batch, 5);
-  out.pack(m.epoch).pack(m.number).pack(m.whole);
+  begin(out, Kind::stream_batch, 4);
+  out.pack(m.epoch).pack(m.number);
   pack_binary(out, m.seen);
   pack_head_of(out, m.payload);
 }
@@ -266,7 +266,6 @@ Message read_batch(Fields& in) {
   StreamBatch m;
   m.epoch = in.number();
   m.number = in.number();
-  m.whole = in.boolean();
   m.seen = in.binary();
   m.payload = in.binary();
   return m;

@@ -85,8 +85,7 @@ struct StreamBatch {
   std::uint64_t
       epoch{};  // Rises when the sender begins anew, from what it then knows of the receiver's clock.
   std::uint64_t number{};   // From 1, in each epoch.
-  bool whole = true;        // For causal order: with it, all that earlier batches left out has come.
-  std::string_view seen{};  // Encoded: the sender's clock when it read the rows. Or empty.
+  std::string_view seen{};  // Encoded, for causal order: the sender's clock when it read the rows. Or empty.
   std::string_view payload;
 };
 // The sender has all of the batch durably, or has refused it and takes nothing more of its epoch.

@@ -143,7 +143,7 @@ TEST_CASE("a batch that is here in part brings the rest of its rows all the same
   stream.on_clock({}, true);
   stream.begin(actor, *writer.store);
   InStream in;
-  REQUIRE(in.receive({stream.epoch(), 1, true, {}, stream.next(*writer.store, 1ms, copy).payload}, {}));
+  REQUIRE(in.receive({stream.epoch(), 1, {}, stream.next(*writer.store, 1ms, copy).payload}, {}));
   std::size_t items = 100;
   InStream::Counts counts;
   const auto done = in.step(*reader.store, true, items, test::now, counts);
@@ -161,7 +161,7 @@ TEST_CASE("a batch is taken in pieces, and acknowledged at its end") {
   stream.begin(writer.store->identity().actor, *writer.store);
   const std::string payload(stream.next(*writer.store, 1ms, copy).payload);
   InStream in;
-  REQUIRE(in.receive({1, 1, true, {}, payload}, {}));
+  REQUIRE(in.receive({1, 1, {}, payload}, {}));
   InStream::Counts counts;
   for (int i = 0; i < 3; ++i) {
     std::size_t items = 3;
@@ -185,7 +185,7 @@ TEST_CASE("after a batch that is missing nothing more of its epoch is taken") {
   InStream in;
   InStream::Counts counts;
   const auto accepts = [&](std::uint64_t epoch, std::uint64_t number) {
-    REQUIRE(in.receive({epoch, number, true, {}, payload}, {}));
+    REQUIRE(in.receive({epoch, number, {}, payload}, {}));
     std::size_t items = 100;
     return in.step(*reader.store, true, items, test::now, counts).value()->accepted;
   };
@@ -201,7 +201,7 @@ TEST_CASE("a batch that waits is as long as it was sent: it is taken apart when 
   Host reader(2);
   InStream in;
   InStream::Counts counts;
-  REQUIRE(in.receive({1, 1, true, {}, "noise"}, {}));
+  REQUIRE(in.receive({1, 1, {}, "noise"}, {}));
   std::size_t items = 100;
   CHECK(in.step(*reader.store, true, items, test::now, counts).error().code == ErrorCode::bad_input);
 }
@@ -209,7 +209,7 @@ TEST_CASE("a batch that waits is as long as it was sent: it is taken apart when 
 TEST_CASE("no more batches wait than credit allows, be they empty") {
   InStream in;
   std::uint64_t number = 1;
-  while (number < 1'000'000 && in.receive({1, number, true, {}, ""}, {})) ++number;
+  while (number < 1'000'000 && in.receive({1, number, {}, ""}, {})) ++number;
   CHECK(number < 200'000);
 }
 
@@ -242,7 +242,7 @@ TEST_CASE("a relay passes on what it got, as the writer would have") {
   CHECK(third.store->clock() == first.writer.store->clock());
 }
 
-TEST_CASE("rounds that will be refused need nothing, and bring nothing") {
+TEST_CASE("batches that will be refused need nothing, and bring nothing") {
   const auto batch_with = [](ActorId actor) {
     StreamPayloadWriter out;
     out.begin_part(actor);
@@ -251,15 +251,15 @@ TEST_CASE("rounds that will be refused need nothing, and bring nothing") {
   };
   const std::string first = batch_with({1}), second = batch_with({2}), third = batch_with({3});
   InStream in;
-  REQUIRE(in.receive({1, 1, true, {}, first}, {}));
-  REQUIRE(in.receive({1, 2, true, {}, second}, {}));
-  REQUIRE(in.receive({1, 4, true, {}, third}, {}));  // One is missing.
-  const auto rounds = in.rounds(true);
-  REQUIRE(rounds.size() == 3);
-  CHECK(rounds[0].brings.covers({{1}, 1}));
-  CHECK(rounds[1].brings.covers({{2}, 1}));
-  CHECK(rounds[2].brings.empty());
-  for (const InStream::Round& round : in.rounds(false)) CHECK(round.brings.empty());
+  REQUIRE(in.receive({1, 1, {}, first}, {}));
+  REQUIRE(in.receive({1, 2, {}, second}, {}));
+  REQUIRE(in.receive({1, 4, {}, third}, {}));  // One is missing.
+  const auto batches = in.unadmitted(true);
+  REQUIRE(batches.size() == 3);
+  CHECK(batches[0].brings.covers({{1}, 1}));
+  CHECK(batches[1].brings.covers({{2}, 1}));
+  CHECK(batches[2].brings.empty());
+  for (const InStream::Unadmitted& batch : in.unadmitted(false)) CHECK(batch.brings.empty());
 }
 
 TEST_CASE("two peers at the same place get the same batch, others their own") {
