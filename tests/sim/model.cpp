@@ -162,7 +162,8 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     const bool held = holds(row, w->dot);
     if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
     // Of a gap that was given up, as of one that was purged, nothing is left.
-    const bool left_no_trace = doubtful && !held && (is_missed(*w) || is_purged(*w));
+    const bool left_no_trace =
+        doubtful && !held && (is_missed(*w) || is_purged(*w) || perhaps.covers(w->dot));
     for (const Dot dot : w->superseded) (left_no_trace ? perhaps : superseded).add(dot);
     const bool trimmed = floor_.clock.covers(w->dot) && host_wrote_later;
     const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot) || trimmed;
@@ -246,10 +247,17 @@ std::vector<std::string> Model::possible_sums(const std::vector<const Addition*>
 
 // Itself, or what superseded it. (A row that was written anew over a damaged one has lost its context.)
 bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store) const {
+  std::set<Dot> absent;
+  return is_in(write, row, store, absent);
+}
+
+bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store,
+                  std::set<Dot>& absent) const {
   const Dot dot = write.dot;
   if (holds(row, dot) || counts(row, dot) || row.context().covers(dot) || store.clear().covers(dot) ||
       is_purged(write))
     return true;
+  if (!absent.insert(dot).second) return false;
   const auto& others = writes_of(write.key);
   const bool rejoins = rejoining_.contains(store.identity().node);
   return std::any_of(others.begin(), others.end(), [&](const Write& later) {
@@ -257,7 +265,7 @@ bool Model::is_in(const Write& write, const RegisterRow& row, const Store& store
     const bool own = later.shows && later.dot.actor == dot.actor && later.dot.sequence > dot.sequence;
     const bool superseded = own || std::find(named.begin(), named.end(), dot) != named.end();
     const bool below = rejoins && floor_.clock.covers(dot) && floor_.clock.covers(later.dot);
-    return superseded && (below || is_in(later, row, store));
+    return superseded && (below || is_in(later, row, store, absent));
   });
 }
 

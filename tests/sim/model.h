@@ -124,6 +124,7 @@ class Model {
   bool cleared(Dot dot, const Store& store) const;
   bool is_anywhere(const Write& write, const std::vector<Store*>& stores) const;
   bool is_in(const Write& write, const RegisterRow& row, const Store& store) const;
+  bool is_in(const Write& write, const RegisterRow& row, const Store& store, std::set<Dot>& absent) const;
   const std::vector<Write>& writes_of(const std::string& key) const;
   void for_all_changes(auto change) {
     for (auto& [key, writes] : writes_) std::for_each(writes.begin(), writes.end(), change);
