@@ -393,7 +393,7 @@ class Node {
   PeerStatus peer_status(NodeId id, const Peer& peer, Now now) const;
   void add_unmet_members(NodeStatus& status) const;
   bool was_met(const std::string& address) const;
-  bool all_peers_equal() const;
+  bool all_peers_show(Uint128 root) const;
 
   // The floor: node_floor.cpp.
   void visit_members(FunctionRef<void(const Peer*)> visit) const;

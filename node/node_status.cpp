@@ -209,7 +209,7 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   if (peer.judged || !clocks_equal) peer.judged_at = now.steady;
   const bool rows_differ = comparable && clocks_equal && purged_equally && !peer.equal;
   peer.unequal_statuses = rows_differ ? peer.unequal_statuses + 1 : 0;
-  if (store_.has_damage() && all_peers_equal()) store_.forget_damaged();
+  if (store_.has_damage() && all_peers_show(root)) store_.forget_damaged();
   const bool below = am_below(peer);
   const bool beyond_streams = below || (!clocks_equal && help(peer, now) && comparable);
   if (clocks_equal) peer.stalls.clear();
@@ -220,8 +220,13 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
     begin_session(peer, false, std::nullopt, now, out);
 }
 
-// Those too that are configured and were not met yet.
-bool Node::all_peers_equal() const {
+// Those too that are configured and were not met yet. What was found before the root was this one does not
+// count.
+bool Node::all_peers_show(Uint128 root) const {
+  const auto shows = [root](const Peer& peer) {
+    const bool proven = peer.sight.peer_root == root || peer.proven == peer.sight;
+    return peer.equal && peer.sight.my_root == root && proven;
+  };
   bool all = true;
   if (swim_) {
     swim_->members().visit([&](const Member& member) {
@@ -230,7 +235,7 @@ bool Node::all_peers_equal() const {
   }
   return all &&
          std::all_of(peers_.begin(), peers_.end(),
-                     [this](const auto& p) { return p.second.equal || !is_member(p.second); }) &&
+                     [&](const auto& p) { return shows(p.second) || !is_member(p.second); }) &&
          std::all_of(options_.peers.begin(), options_.peers.end(),
                      [this](const std::string& address) { return was_met(address); });
 }

@@ -252,7 +252,7 @@ void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> do
   row.digest = digest;
   row.shown_until = shown;
   if (!planted(Fault::answer_before_sync)) row.seen = position_;
-  if (!damaged_.empty()) damaged_.erase(row.row_key);
+  if (!damaged_.empty() && damaged_.erase(row.row_key) > 0) note_replaced(row.row_key);
 }
 
 void Store::append(std::string_view row_key, std::string_view record, std::optional<Dot> dot) {
@@ -331,10 +331,8 @@ Result<bool> Store::merge(std::string_view row_key, std::string_view body, std::
   if (damaged && planted(Fault::absence_deletes)) return false;
   if (damaged && !damaged_.contains(row_key))
     return fail(ErrorCode::refused, "too many damaged rows to heal");
-  if (damaged) {
-    if (replaced_.size() < damaged_rows_max) replaced_.emplace(row_key);
+  if (damaged)
     mine = OpenRow{.name = {}, .row_key = std::string(row_key), .row = {}, .seen = {}, .digest = {}};
-  }
   count_stale_read(row_key, theirs->body.row, now);
   theirs->body.row.apply_clear(clear_);
   for (const Sibling& sibling : theirs->body.row.siblings()) hybrid_clock_.observe(sibling.stamp, now);
@@ -481,7 +479,6 @@ Result<void> Store::undo_unsynced() {
   clock_.join(clock);
   hybrid_clock_ = stamps;  // Stamps are never issued twice, not even those that nobody saw.
   damaged_.clear();
-  replaced_.clear();
   return {};
 }
 

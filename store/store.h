@@ -306,6 +306,7 @@ class Store final : public Replica {
   bool has_room_for(std::uint64_t reserve) const;
   void found_damage(std::string_view row_key) const;
   void note_lost_rows() const;
+  void note_replaced(std::string_view row_key);
 
   void put_floor();
   Result<void> load_floor();
@@ -387,11 +388,11 @@ class Store final : public Replica {
   std::map<std::string, Component, std::less<>> continued_;
   KeyCensus census_;   // What key_count() answers from.
   KeyCensus recount_;  // Of the rows that the tree build has passed; takes over when that is complete.
-  static constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
+  static constexpr std::size_t replaced_rows_max = 4096;  // More are not remembered.
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.
   mutable std::set<std::string, std::less<>> damaged_;
-  // Those that a peer's copy has replaced, which may be less than what was here; until all peers show our
-  // root.
+  // Those that have been replaced since by what a peer had or a client added, which may be less than what was
+  // here; until all peers show our root.
   std::set<std::string, std::less<>> replaced_;
   mutable bool lost_rows_ = false;        // There were some, since all peers last showed our root.
   mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.

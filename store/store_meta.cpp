@@ -237,6 +237,8 @@ Result<void> Store::load_state() {
   position_ = {state_in.u64()};
   census_ = KeyCensus(state_in.u64());
   lost_rows_ = state_in.left() > 0 && state_in.u8() != 0;
+  for (std::size_t rows = state_in.left() > 0 ? state_in.count(1, replaced_rows_max) : 0; rows > 0; --rows)
+    replaced_.emplace(state_in.bytes());
   if (!state_in.done()) return is_damaged(state_name);
   committed_ = position_;
   journal_.on_committed(position_);
@@ -358,8 +360,10 @@ Result<void> Store::replay_clock(const JournalRecord& record) {
 Result<void> Store::replay_row(const JournalRecord& record) {
   const auto shown = [&](std::string_view bytes) {
     const auto row = decode_record(record.row_key, bytes);
-    if (!row) note_lost_rows();
-    return row ? row->shown_until : shows_nothing;
+    if (row) return row->shown_until;
+    note_lost_rows();
+    note_replaced(record.row_key);
+    return shows_nothing;
   };
   const auto before = pending_.get(Table::rows, record.row_key);
   if (!before) return tl::unexpected(before.error());
@@ -451,7 +455,11 @@ void Store::put_meta() {
   state_out.u64(hybrid_clock_.last().value);
   state_out.u64(position_.value);
   state_out.u64(census_.stored());
-  if (lost_rows_) state_out.u8(1);
+  if (lost_rows_) {
+    state_out.u8(1);
+    state_out.varint(replaced_.size());
+    for (const std::string& row_key : replaced_) state_out.bytes(row_key);
+  }
   put_sealed(state_name, state);
   std::string extent;
   ByteWriter extent_out(extent);

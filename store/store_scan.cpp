@@ -10,6 +10,7 @@ namespace knit {
 
 namespace {
 
+constexpr std::size_t damaged_rows_max = 1'000'000;  // Known by name; more are left as they are.
 constexpr std::size_t damaged_keys_listed_max = 100;
 
 // A key that is damaged itself has no name but its bytes.
@@ -73,6 +74,10 @@ void Store::found_damage(std::string_view row_key) const {
   damaged_.emplace(row_key);
   const auto position = find_position(row_key);
   if (tree_->complete() || (position && *position < tree_->built_to())) tree_is_suspect_ = true;
+}
+
+void Store::note_replaced(std::string_view row_key) {
+  if (replaced_.size() < replaced_rows_max) replaced_.emplace(row_key);
 }
 
 void Store::visit_damaged(Range range, FunctionRef<void(std::string_view row_key)> visit) const {

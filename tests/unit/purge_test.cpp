@@ -197,6 +197,50 @@ TEST_CASE("an expired value gives way to a write that was made where it was purg
   }
 }
 
+TEST_CASE("an equal row whose context may go is merged without a write") {
+  Purging pair;
+  pair.b.host.set("key", "first");
+  pair.run(2);
+  pair.a.host.set("key", "second");
+  pair.run(30);
+  Store& store = *pair.b.host.store;
+  const std::string row_key = string_row_key("key", store.hash_keys());
+  const std::string body(store.body_of(row_key).value());
+  REQUIRE_FALSE(decode_body(body)->row.context().empty());
+  REQUIRE(store.read("key")->row.context().empty());
+  const JournalPosition applied = store.applied();
+  CHECK_FALSE(store.merge_row(row_key, body, pair.wall(pair.b)).value());
+  CHECK(store.applied() == applied);
+}
+
+// While purges go on, what was found of a peer before holds: not for what was damaged since.
+TEST_CASE("damage is forgotten when the peer shows the same root, not because it did before") {
+  const auto key = [](int i) { return "key" + std::to_string(i); };
+  for (int ticks = 0; ticks < 20; ++ticks) {
+    Purging pair;
+    Side &a = pair.a, &b = pair.b;
+    for (int i = 0; i < 20; ++i) a.host.set(key(i), "v");
+    pair.run(3);
+    for (int i = 0; i < 10; ++i) REQUIRE(b.host.keyspace->remove(key(i), test::now));
+    for (int i = 0; i < ticks; ++i) {
+      pair.tick(50ms);
+      pair.deliver(b, a);
+      pair.deliver(a, b);
+    }
+    b.host.commit();
+    b.host.disk.damage_row(19);
+    for (int i = 0; i < 20; ++i) (void)b.host.keyspace->get(key(i), test::now);
+    REQUIRE(b.host.store->has_damage());
+    for (int i = 0; i < 400 && b.host.store->has_damage(); ++i) {
+      pair.tick(50ms);
+      while (b.host.store->has_damage() && (pair.deliver(a, b) || pair.deliver(b, a))) {
+      }
+    }
+    CHECK_FALSE(b.host.store->has_damage());
+    CHECK(a.host.root() == b.host.root());
+  }
+}
+
 TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part of it is there again") {
   Host late(1), peer(2), author(3);
   author.set("key", "of the author");
@@ -212,6 +256,16 @@ TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part 
   peer.work();
   SECTION("and nothing replaces it") {}
   SECTION("and an older copy replaces it") { peer.take_rows_of(part); }
+  SECTION("and it is replaced, and all is committed before a restart") {
+    peer.take_rows_of(part);
+    peer.commit();
+    peer.open();
+  }
+  SECTION("and it is replaced in the journal before a restart") {
+    peer.take_rows_of(part);
+    REQUIRE(peer.journal.sync());
+    peer.open();
+  }
   exchange_play::SessionOptions options;
   options.initiator.mode = ExchangeMode::fence;
   options.initiator.fence = peer.store->clock();
