@@ -183,6 +183,7 @@ void World::crash(std::size_t index) {
   if (!host.up()) return;
   trace_host(index, "crashes");
   note_promises(index);
+  if (options_.members && host.node->swim()->left()) host.settled = false;
   const JournalPosition synced = host.store->synced();
   host.disk.crash(chance(0.5));
   const JournalPosition kept = host.journal.crash(chance(0.3), chance(0.3) ? random(8) : 0);

@@ -35,15 +35,17 @@ bool World::is_cut(std::size_t from, std::size_t to) const {
 void World::found() {
   for (std::size_t i = 0; i < hosts_.size(); ++i) {
     const bool late = options_.members && i > 0 && i + 1 == hosts_.size() && chance(0.5);
-    if (!late) boot(i);
-    if (!late) continue;
+    if (!late) {
+      boot(i);
+      continue;
+    }
     hosts_[i]->settled = false;
     boot_after(i, Millis(random(15'000)));
   }
 }
 
-// Whose address a new host is given; false if it must wait. Nobody joins through one who has just done so, or
-// was forgotten, and met nobody else since: they would be a cluster of their own.
+// Whose address a new host is given; false if it must wait. Nobody joins through one who has just done so,
+// had left, or was forgotten, and met nobody else since: they would be a cluster of their own.
 bool World::find_seed(std::size_t host) {
   const auto settled = std::find_if(hosts_.begin(), hosts_.end(),
                                     [](const auto& other) { return other->settled && other->has_data(); });
@@ -241,7 +243,8 @@ void World::wipe(std::size_t index) {
 void World::copy_to(std::size_t index) {
   const Host& from = *hosts_[random(hosts_.size())];
   Host& host = *hosts_[index];
-  if (&from == &host || !from.up() || from.disk.writing() || from.rotten || !from.scarred.empty()) return;
+  const bool whole = from.up() && !from.disk.writing() && !from.rotten && from.scarred.empty();
+  if (&from == &host || !whole || !from.settled) return;  // It would join through that one.
   const VirtualDisk disk = from.disk;
   VirtualJournal journal = from.journal;
   journal.crash(false);
