@@ -355,6 +355,9 @@ Reply Exchange::State::end_message(WallTime now) {
 }
 
 Result<void> Exchange::State::finish(WallTime now) {
+  // A peer that has lost rows itself gives no clock.
+  const bool has_all = peer_clock && options.mode == ExchangeMode::repair && peer_clock->covers(start_clock);
+  if (has_all && replica.has_damage()) replica.forget_damaged();
   if (peer_clock) {
     if (auto joined = replica.join_clock(*peer_clock, now); !joined) return joined;
   }

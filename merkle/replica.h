@@ -45,6 +45,8 @@ class Replica : public RowSource {
   // Whether rows are known to be lost to damage: then the clock covers what is not there, and no peer may
   // join it.
   virtual bool has_damage() const { return false; }
+  // Somebody shows the same rows who has all that this clock covers: no row is lost any more.
+  virtual void forget_damaged() {}
   // Rows that cannot be read, or hold what a peer had of such a row, which may be less than what was lost.
   virtual void visit_damaged(Range, FunctionRef<void(std::string_view row_key)>) const {}
   virtual const Clock& clear() const = 0;  // What FLUSHALLs cover; empty if there was none.

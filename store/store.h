@@ -187,10 +187,10 @@ class Store final : public Replica {
   // The tree was found to disagree with the rows: it is built anew.
   void distrust_tree() { tree_is_suspect_ = true; }
 
-  // All peers have shown the same root: where rows are damaged here nobody shows anything, so they may go.
-  // And what was in those that were replaced since, which may be more than what replaced them, is lost
-  // everywhere.
-  void forget_damaged();
+  // All peers have shown the same root, or one that has all that is covered here: where rows are damaged here
+  // nobody shows anything, so they may go. And what was in those that were replaced since, which may be more
+  // than what replaced them, is lost everywhere.
+  void forget_damaged() override;
 
   // A peer knows more of this actor's dots than we do: the directory was restored or cloned. Takes a
   // fresh actor and issues anew what this boot wrote.

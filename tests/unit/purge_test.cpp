@@ -272,9 +272,12 @@ TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part 
   REQUIRE_FALSE(exchange_play::run(*late.store, *peer.store, options).error);
   REQUIRE(late.store->read("key"));
   CHECK(late.store->read("key")->row.siblings().size() == 2);
+  CHECK(peer.store->has_damage());
+  late.set("other", "so that clocks are told");
   options.initiator.mode = ExchangeMode::repair;
   REQUIRE_FALSE(exchange_play::run(*late.store, *peer.store, options).error);
   CHECK(peer.store->read("key")->row.siblings().size() == 2);
+  CHECK_FALSE(peer.store->has_damage());  // Who has all that was here has shown its rows.
 }
 
 TEST_CASE("writes that a damaged journal has lost, and nobody has, hold no floor") {
