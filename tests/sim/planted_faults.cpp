@@ -6,27 +6,48 @@ namespace knit::sim {
 
 namespace {
 
-constexpr auto clears = [](const WorldOptions& options) { return options.counters == 0; };
-constexpr auto counts = [](const WorldOptions& options) {
+constexpr auto clears = [](WorldOptions& options) { return options.counters == 0; };
+constexpr auto counts = [](WorldOptions& options) {
   return options.counters == 1 && !options.loses_host && options.hosts > 2;
 };
-constexpr auto rots = [](const WorldOptions& options) { return options.rot; };
+constexpr auto rots = [](WorldOptions& options) { return options.rot; };
 // Much of what they have is in the journal alone.
-constexpr auto rots_in_two = [](const WorldOptions& options) {
-  return options.rot && options.hosts == 2 && options.commit_chance < 0.1;
+constexpr auto rots_in_two = [](WorldOptions& options) {
+  return options.rot && options.hosts == 2 && options.commit_chance < 0.1 && options.members;
 };
-constexpr auto is_damaged = [](const WorldOptions& options) {
+constexpr auto is_damaged = [](WorldOptions& options) {
   return !options.loses_host && !options.members && options.hosts > 2 && options.counters > 0;
 };
-constexpr auto exchanges = [](const WorldOptions& options) {
+constexpr auto exchanges = [](WorldOptions& options) {
   return options.exchange_interval < options.faults_for && options.hosts > 2;
 };
 
-constexpr auto relays = [](const WorldOptions& options) {
+constexpr auto relays = [](WorldOptions& options) {
   return options.loses_host && options.exchange_interval < options.faults_for;
 };
 
-constexpr auto changes_members = [](const WorldOptions& options) { return options.members; };
+// What a stream leaves out is not healed before somebody looks.
+constexpr auto is_damaged_early = [](WorldOptions& options) {
+  return is_damaged(options) && options.counters == 1 && options.hosts > 3 && options.commit_chance > 0.1;
+};
+// And nothing but streams may bring it.
+constexpr auto streams_alone = [](WorldOptions& options) {
+  return options.exchange_interval > options.converge_within && options.counters > 0 && !options.causal &&
+         options.log.bytes_max >= 8000 && options.log.age_max >= Millis(6000) &&
+         options.skew_max < Millis(250);
+};
+constexpr auto puts_off = [](WorldOptions& options) {
+  options.put_offs = 60;
+  options.keys = 4;
+  options.faults_for = Millis(40'000);
+  return options.narrow_streams && options.skew_max < Millis(250);
+};
+constexpr auto reads_all = [](WorldOptions& options) {
+  options.read_all = 0.3;
+  return options.members;
+};
+
+constexpr auto changes_members = [](WorldOptions& options) { return options.members; };
 
 constexpr std::array faults{
     PlantedFault{Fault::send_before_sync, "send_before_sync", "rule 3", 60},
@@ -40,7 +61,7 @@ constexpr std::array faults{
     PlantedFault{Fault::log_kept_by_trim, "log_kept_by_trim", "rule 6", 30},
     PlantedFault{Fault::log_kept_by_join, "log_kept_by_join", "rule 6", 1500, relays},
     PlantedFault{Fault::trim_unnoticed, "trim_unnoticed", "rule 6", 200},
-    PlantedFault{Fault::unreadable_delivered, "unreadable_delivered", "rule 6", 4000, is_damaged},
+    PlantedFault{Fault::unreadable_delivered, "unreadable_delivered", "rule 6", 1500, is_damaged_early},
     PlantedFault{Fault::streamed_not_logged, "streamed_not_logged", "rule 6", 30},
     PlantedFault{Fault::covered_before_replacement, "covered_before_replacement", "invariant 2", 60},
     PlantedFault{Fault::left_out_row_counted, "left_out_row_counted", "invariant 2", 600},
@@ -69,10 +90,10 @@ constexpr std::array faults{
     PlantedFault{Fault::clear_not_passed_on, "clear_not_passed_on", "clears", 1500, clears},
     PlantedFault{Fault::cleared_forgotten_at_once, "cleared_forgotten_at_once", "clears", 1500, clears},
     PlantedFault{Fault::purged_above_floor, "purged_above_floor", "invariant 6", 100},
-    PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 6000},
+    PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 1500, streams_alone},
     PlantedFault{Fault::gap_given_up_alone, "gap_given_up_alone", "rule 7", 1000},
     PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 1000},
-    PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 5000},
+    PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 2000, puts_off},
     PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 6000, rots_in_two},
     PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
     PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},
@@ -83,7 +104,7 @@ constexpr std::array faults{
     PlantedFault{Fault::members_ignored, "members_ignored", "tokens", 1000, changes_members},
     PlantedFault{Fault::nobody_met_ignored, "nobody_met_ignored", "tokens", 200},
     PlantedFault{Fault::copy_unnoticed, "copy_unnoticed", "rule 4", 300, changes_members},
-    PlantedFault{Fault::refusal_read, "refusal_read", "reads", 6000, changes_members},
+    PlantedFault{Fault::refusal_read, "refusal_read", "reads", 1500, reads_all},
     PlantedFault{Fault::rejoined_without_guard, "rejoined_without_guard", "rule 2", 600},
     PlantedFault{Fault::absence_deletes, "absence_deletes", "damage", 30},
 };

@@ -14,7 +14,8 @@ struct PlantedFault {
   std::string_view name;
   std::string_view breaks;  // What of docs/simulator.md.
   unsigned histories_max;
-  bool (*suits)(const WorldOptions& options) = nullptr;  // Only such histories are run, if it is there.
+  // If it is there: whether such a history can show it. It may be made more likely to.
+  bool (*suits)(WorldOptions& options) = nullptr;
 };
 
 std::span<const PlantedFault> planted_faults();

@@ -42,6 +42,8 @@ struct WorldOptions {
   bool members = false;         // Hosts join, leave, are forgotten, replaced and copied. No rows are scarred.
   Millis skew_max{200};         // Of clocks, to either side.
   double count_chance = 0.2;    // That a client's write is an increment of one of these.
+  std::uint64_t put_offs = 10;  // Of expiries, beside 90 other writes.
+  double read_all = 0.03;       // The chance that a client reads all replicas.
   double commit_chance = 0.2;   // At each turn of a host: how little its journal holds beyond its disk.
   Millis faults_for{20'000};    // Phase one: clients write while anything may fail.
   Millis converge_within{60'000};  // Phase two: healed, nobody writes; all must become equal.

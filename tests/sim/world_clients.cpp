@@ -31,7 +31,7 @@ void World::client(std::size_t index) {
   if (!faults_) return;
   Host& host = *hosts_[index];
   Outbox out;
-  if (chance(0.03)) {
+  if (chance(options_.read_all)) {
     read_all(host, out);
   } else if (chance(0.25)) {
     client_read(host);
@@ -122,7 +122,7 @@ void World::client_write(Host& host) {
   std::vector<Dot> superseded;  // A damaged one is overwritten, and with it all that was seen of it.
   if (!found) superseded = model_.written(key, host.store->clock());
   const Expiry soon{wall.millis + 1 + random(20'000)};
-  const std::uint64_t action = random(100);
+  const std::uint64_t action = random(90 + options_.put_offs);
   if (action < 4) return clear(host);
   SetOptions options;
   if (action < 15) options.expiry = soon;
