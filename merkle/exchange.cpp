@@ -71,6 +71,7 @@ struct Exchange::State {
   std::string send_clear();
   std::string give_up();
   bool overtaken() const;
+  bool has_lost_rows() const;
   bool peer_finished(const wire::Turn& turn) const;
   std::uint64_t ranges_allowed() const;
 
@@ -92,6 +93,8 @@ struct Exchange::State {
   std::optional<Clock> peer_clock;  // The peer's start clock.
   bool clock_sent = false;
   bool offers_clock = false;  // One that covers something.
+  bool started_damaged = false;
+  std::uint64_t start_losses = 0;
   bool clear_sent = false;
   bool first_turn_seen = false;
   bool anything_differed = false;
@@ -109,11 +112,17 @@ struct Exchange::State {
 // cannot be shipped any more, although the clock that the peer was given covers it.
 bool Exchange::State::overtaken() const {
   const bool incomplete = !replica.tree().complete() && !planted(Fault::exchange_before_tree);
-  const bool damaged = offers_clock && replica.has_damage() && !planted(Fault::clock_of_damage_joined);
-  return incomplete || damaged || !(replica.clear() == start_clear);
+  return incomplete || (offers_clock && has_lost_rows()) || !(replica.clear() == start_clear);
+}
+
+// Also what was made good meanwhile, by another exchange: this one has passed it.
+bool Exchange::State::has_lost_rows() const {
+  return (started_damaged || replica.losses() != start_losses) && !planted(Fault::clock_of_damage_joined);
 }
 
 void Exchange::State::start() {
+  started_damaged = replica.has_damage();
+  start_losses = replica.losses();
   start_clock = replica.clock();
   start_clear = replica.clear();
 }
@@ -342,7 +351,7 @@ Result<void> Exchange::State::conclude() {
 }
 
 Clock Exchange::State::offered_clock() const {
-  if (replica.has_damage() && !planted(Fault::clock_of_damage_joined)) return {};
+  if (has_lost_rows()) return {};
   return planted(Fault::end_clock_joined) ? replica.clock() : start_clock;
 }
 
@@ -357,7 +366,7 @@ Reply Exchange::State::end_message(WallTime now) {
 Result<void> Exchange::State::finish(WallTime now) {
   // A peer that has lost rows itself gives no clock.
   const bool has_all = peer_clock && options.mode == ExchangeMode::repair && peer_clock->covers(start_clock);
-  if (has_all && replica.has_damage()) replica.forget_damaged();
+  if (has_all && started_damaged && replica.losses() == start_losses) replica.forget_damaged();
   if (peer_clock) {
     if (auto joined = replica.join_clock(*peer_clock, now); !joined) return joined;
   }

@@ -45,6 +45,7 @@ class Replica : public RowSource {
   // Whether rows are known to be lost to damage: then the clock covers what is not there, and no peer may
   // join it.
   virtual bool has_damage() const { return false; }
+  virtual std::uint64_t losses() const { return 0; }  // How often rows were found lost, ascending.
   // Somebody shows the same rows who has all that this clock covers: no row is lost any more.
   virtual void forget_damaged() {}
   // Rows that cannot be read, or hold what a peer had of such a row, which may be less than what was lost.

@@ -128,6 +128,7 @@ class Store final : public Replica {
   const HashKeys& hash_keys() const override { return options_.cluster.hash_keys; }
   const Clock& clock() const override { return clock_; }
   bool has_damage() const override { return lost_rows_; }
+  std::uint64_t losses() const override { return losses_; }
   const Clock& clear() const override { return clear_; }
   Result<bool> merge_row(std::string_view row_key, std::string_view body, WallTime now) override;
   Result<bool> merge_row_from_below(std::string_view row_key, std::string_view body, WallTime now) override;
@@ -394,7 +395,8 @@ class Store final : public Replica {
   // Those that have been replaced since by what a peer had or a client added, which may be less than what was
   // here; until all peers show our root.
   std::set<std::string, std::less<>> replaced_;
-  mutable bool lost_rows_ = false;        // There were some, since all peers last showed our root.
+  mutable bool lost_rows_ = false;  // There were some, since all peers last showed our root.
+  mutable std::uint64_t losses_ = 0;
   mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.
   std::unique_ptr<TreeRows> tree_rows_;
   std::unique_ptr<Tree> tree_;

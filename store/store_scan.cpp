@@ -63,6 +63,7 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
 // What was in a lost row nobody can say, so no dot of before may be streamed as if its row were here.
 void Store::note_lost_rows() const {
   lost_rows_ = true;
+  ++losses_;
   log_.raise_by(clock_, {});
 }
 
