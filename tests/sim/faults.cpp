@@ -137,9 +137,11 @@ void search_all(const std::vector<PlantedFault>& faults, std::uint64_t first, Se
 }
 
 std::vector<PlantedFault> chosen(const Arguments& arguments) {
+  const bool long_run = std::getenv("KNIT_LONG") != nullptr;
   std::vector<PlantedFault> faults;
   for (PlantedFault fault : knit::sim::planted_faults()) {
-    if (!arguments.fault.empty() && fault.name != arguments.fault) continue;
+    const bool wanted = arguments.fault.empty() ? !fault.rare || long_run : fault.name == arguments.fault;
+    if (!wanted && !arguments.list) continue;
     if (arguments.seeds != 0) fault.histories_max = arguments.seeds;
     if (arguments.unplanted) fault.fault = knit::Fault::none;
     faults.push_back(fault);

@@ -98,7 +98,7 @@ constexpr std::array faults{
     PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
     PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},
     PlantedFault{Fault::rejoined_with_all, "rejoined_with_all", "rule 2", 100},
-    PlantedFault{Fault::clock_before_its_rows, "clock_before_its_rows", "rule 2", 2500},
+    PlantedFault{Fault::clock_before_its_rows, "clock_before_its_rows", "rule 2", 8000, nullptr, true},
     PlantedFault{Fault::stream_from_the_future, "stream_from_the_future", "rule 14", 100},
     PlantedFault{Fault::causes_ignored, "causes_ignored", "causal order", 300},
     PlantedFault{Fault::members_ignored, "members_ignored", "tokens", 1000, changes_members},

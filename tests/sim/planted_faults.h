@@ -16,6 +16,7 @@ struct PlantedFault {
   unsigned histories_max;
   // If it is there: whether such a history can show it. It may be made more likely to.
   bool (*suits)(WorldOptions& options) = nullptr;
+  bool rare = false;  // Takes minutes: run by its name, or in long runs (KNIT_LONG).
 };
 
 std::span<const PlantedFault> planted_faults();
