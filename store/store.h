@@ -393,10 +393,10 @@ class Store final : public Replica {
   // Rows that failed their checksum and were not replaced yet. They stand outside the tree.
   mutable std::set<std::string, std::less<>> damaged_;
   // Those that have been replaced since by what a peer had or a client added, which may be less than what was
-  // here; until all peers show our root.
+  // here; until forget_damaged().
   std::set<std::string, std::less<>> replaced_;
-  mutable bool lost_rows_ = false;  // There were some, since all peers last showed our root.
-  mutable std::uint64_t losses_ = 0;
+  mutable bool lost_rows_ = false;        // There were some, since forget_damaged().
+  mutable std::uint64_t losses_ = 0;      // Of this run: see losses().
   mutable bool tree_is_suspect_ = false;  // It may hold the digest of a row found damaged since.
   std::unique_ptr<TreeRows> tree_rows_;
   std::unique_ptr<Tree> tree_;
