@@ -19,10 +19,12 @@
 
 #include "history.h"
 #include "planted_faults.h"
+#include "trace.h"
 
 namespace {
 
 using knit::sim::PlantedFault;
+using knit::sim::tracing;
 
 constexpr const char* usage =
     "usage: sim_faults [--fault NAME] [--seeds N] [--seed S] [--unplanted] | --list-faults\n"
@@ -96,7 +98,8 @@ pid_t start_search(const PlantedFault& planted, std::uint64_t first, Search& res
   const pid_t child = fork();
   if (child != 0) return child;
   // What a failed check says.
-  if (const int nowhere = open("/dev/null", O_WRONLY); nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+  if (const int nowhere = tracing() ? -1 : open("/dev/null", O_WRONLY); nowhere >= 0)
+    dup2(nowhere, STDERR_FILENO);
   search(planted, first, result);
   _exit(0);
 }
@@ -113,7 +116,8 @@ void take_end(int status, Search& result) {
 
 void print(const PlantedFault& planted, const Search& result) {
   const std::string how = result.found ? "seed " + std::to_string(result.seed) + ": " + result.how.data()
-                                       : std::string("NOT FOUND");
+                          : planted.fault == knit::Fault::none ? std::string("nothing, as it must be")
+                                                               : std::string("NOT FOUND");
   std::printf("%-26s %-12s %5u %5u  %s\n", std::string(planted.name).c_str(),
               std::string(planted.breaks).c_str(), result.histories, planted.histories_max, how.c_str());
 }
@@ -167,12 +171,12 @@ int main(int argc, char** argv) {
   if (memory == MAP_FAILED) return 2;
   Search* results = new (memory) Search[faults.size()];
   search_all(faults, arguments.first, results);
-  std::printf("%-26s %-12s %5s %5s  %s\n", "fault", "breaks", "found", "limit", "how");
+  std::printf("%-26s %-12s %5s %5s  %s\n", "fault", "breaks", "ran", "limit", "found");
   std::size_t found = 0;
   for (std::size_t i = 0; i < faults.size(); ++i) {
     print(faults[i], results[i]);
     found += results[i].found ? 1 : 0;
   }
-  std::printf("%zu faults planted, %zu found\n", faults.size(), found);
+  std::printf("%zu faults %splanted, %zu found\n", faults.size(), arguments.unplanted ? "not " : "", found);
   return found == (arguments.unplanted ? 0 : faults.size()) ? 0 : 1;
 }

@@ -52,7 +52,7 @@ void Model::add(Addition addition) {
 }
 
 void Model::add(Raise raise) {
-  raise.doubtful = left_out_.contains(raise.host);
+  raise.doubtful = raise.doubtful || left_out_.contains(raise.host);
   raises_.push_back(std::move(raise));
 }
 
@@ -186,6 +186,11 @@ void Model::trace_key(const std::string& key) const {
     trace("  write " + to_string(w.dot) + " by " + std::to_string(w.host) + (w.deletes ? " deletes" : "") +
           (w.shows ? "" : " counts") + (w.scarred ? " scarred" : "") + (is_doubtful(w) ? " doubtful" : "") +
           (is_purged(w) ? " purged" : "") + " supersedes" + superseded);
+  }
+  for (const Raise& r : raises_) {
+    if (r.key != key) continue;
+    trace("  expiry of " + to_string(r.dot) + " put off by " + std::to_string(r.host) + " until " +
+          std::to_string(r.expiry.millis) + (is_doubtful(r) ? " doubtful" : ""));
   }
 }
 

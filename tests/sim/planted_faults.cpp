@@ -41,6 +41,13 @@ constexpr auto reads_all = [](WorldOptions& options) {
   return options.members;
 };
 
+constexpr auto puts_off = [](WorldOptions& options) {
+  options.put_offs = 60;
+  options.keys = 4;
+  options.faults_for = Millis(40'000);
+  return options.narrow_streams && options.skew_max < Millis(250);
+};
+
 constexpr auto changes_members = [](WorldOptions& options) { return options.members; };
 
 constexpr std::array faults{
@@ -87,7 +94,7 @@ constexpr std::array faults{
     PlantedFault{Fault::purged_at_floor, "purged_at_floor", "purge", 1500, streams_alone},
     PlantedFault{Fault::gap_given_up_alone, "gap_given_up_alone", "rule 7", 1000},
     PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 1000},
-    PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 5000},
+    PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 2000, puts_off},
     PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 6000, rots_in_two},
     PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
     PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},

@@ -191,7 +191,7 @@ class World {
   void count(Host& host);
   void record(Host& host, const std::string& key, const RegisterRow& before, std::vector<Dot> superseded);
   void record_sibling(Host& host, Write write, const RegisterRow& before, const Sibling& written);
-  bool note_raise(const Write& write, const RegisterRow& before, const RegisterRow& after);
+  bool note_raise(const Host& host, const Write& write, const RegisterRow& before, const RegisterRow& after);
   void arrive(std::size_t host, Outbox& out);
   void check_stamp(const Host& host, Stamp issued, Stamp superseded);
   void answer(Host& host, const std::string& key, std::vector<Dot> dots);

@@ -170,7 +170,7 @@ void World::record(Host& host, const std::string& key, const RegisterRow& before
   write.position = host.store->applied();
   write.key = key;
   write.superseded = std::move(superseded);
-  if (note_raise(write, before, after->row)) return;
+  if (note_raise(host, write, before, after->row)) return;
   if (after->row.siblings() == before.siblings()) {
     const ActorId actor = host.store->identity().actor;
     if (after->row.counter() == before.counter()) return;
@@ -183,14 +183,16 @@ void World::record(Host& host, const std::string& key, const RegisterRow& before
   }
 }
 
-// Answers whether an expiry was put off: of a sibling, which keeps its dot.
-bool World::note_raise(const Write& write, const RegisterRow& before, const RegisterRow& after) {
+// Answers whether an expiry was put off: of a sibling, which keeps its dot. Members who have not met the host
+// may have purged that.
+bool World::note_raise(const Host& host, const Write& write, const RegisterRow& before,
+                       const RegisterRow& after) {
   for (const Sibling& old : before.siblings()) {
     const auto same = std::find_if(after.siblings().begin(), after.siblings().end(), [&](const Sibling& s) {
       return s.dot == old.dot && s.expiry != old.expiry;
     });
     if (same == after.siblings().end()) continue;
-    model_.add(Raise{write.host, write.position, write.key, same->dot, same->expiry});
+    model_.add(Raise{write.host, write.position, write.key, same->dot, same->expiry, !host.settled});
     return true;
   }
   return false;
