@@ -297,13 +297,13 @@ Result<void> Exchange::State::check_turn(const wire::Turn& turn) {
 Result<bool> Exchange::State::merge(Effort& effort, WallTime now) {
   const auto& rows = current->turn.rows;
   if (peer_clock && planted(Fault::clock_joined_before_rows)) (void)replica.join_clock(*peer_clock, now);
-  const bool fetches = initiator && options.mode == ExchangeMode::fence && !options.peer_is_below;
-  if (only_compares(options.mode) && !fetches && !rows.empty())
+  if (!work->takes_rows() && !rows.empty())
     return broken("the peer ships rows although it was only to compare");
   for (; current->merged < rows.size() && !effort.spent(); ++current->merged) {
     const wire::ShippedRow& row = rows[current->merged];
     effort.spend(effort::merge + row.body.size() / effort::bytes);
-    if (fetches) {  // What the peer does not show of it goes now: the row is never both.
+    // What the peer does not show of it goes now: the row is never both.
+    if (options.mode == ExchangeMode::fence) {
       const auto version = decode_body_version(row.body);
       if (!version) return broken("the peer ships a row that cannot be read");
       if (auto kept = replica.keep_what_is_in(row.row_key, *version, options.fence); !kept)

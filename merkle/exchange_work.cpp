@@ -88,6 +88,12 @@ Result<wire::TaggedVersion> tagged_version(const RowView& row, Short tag, bool w
       wire::RowDetails{std::string(row.row_key), summary.stamp, summary.content, summary.value_bytes}};
 }
 
+bool shows_news(const wire::TaggedVersion* theirs, const RowView& row) {
+  if (theirs == nullptr || theirs->details->content != Content::value) return false;
+  const auto mine = decode_body_version(row.body);
+  return mine && has_news(theirs->version, *mine);
+}
+
 }  // namespace
 
 SessionHashes::SessionHashes(const HashKeys& keys, std::uint64_t salt) {
@@ -116,6 +122,15 @@ Short SessionHashes::tag(std::string_view row_key) const { return siphash64(row_
 ExchangeWork::ExchangeWork(Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt)
     : replica_(replica), options_(options), role_(role), hashes_(replica.hash_keys(), salt) {
   options_.ranges_per_message = std::clamp<std::size_t>(options.ranges_per_message, 1, wire::ranges_max);
+}
+
+bool ExchangeWork::takes_rows() const {
+  const bool rejoins = role_ == Role::collect && options_.mode == ExchangeMode::fence;
+  return role_ == Role::repair || (rejoins && !options_.peer_is_below);
+}
+
+bool ExchangeWork::gives_rows() const {
+  return role_ == Role::repair || (role_ == Role::compare && options_.mode == ExchangeMode::fence);
 }
 
 Result<Short> ExchangeWork::digest(const Prefix& prefix) const {
@@ -161,9 +176,7 @@ Result<bool> ExchangeWork::answer(wire::Turn& turn, wire::Turn& reply, Effort& e
   if (!std::exchange(begun_, true)) {
     compared_ = version_rows_ = version_bytes_ = row_bytes_ = 0;
     in_flight_ = 0;
-    const bool gives =
-        role_ == Role::repair || (role_ == Role::compare && options_.mode == ExchangeMode::fence);
-    if (!gives && !turn.wants.empty())
+    if (!gives_rows() && !turn.wants.empty())
       return fail(ErrorCode::bad_input, "the peer asks for rows although it was only to compare");
     if (!fetched_.empty() && compares_.empty() && !turn.needs_answer() && turn.done) fetches_ = false;
     reply.versions.reserve(turn.lists.size());
@@ -417,27 +430,25 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
 // listed cannot be judged: its range is compared once more. So is one for which the peer shows another value:
 // that is fetched first, or nothing were shown until the repair. (Not from a peer that must rejoin too.)
 Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& answered, wire::Turn& reply) {
-  std::map<Short, const wire::TaggedVersion*> theirs;
-  for (const wire::TaggedVersion& row : versions.rows) theirs[row.tag] = &row;
+  std::map<Short, const wire::TaggedVersion*> tagged;
+  for (const wire::TaggedVersion& row : versions.rows) tagged[row.tag] = &row;
+  const auto theirs = [&](std::string_view row_key) {
+    const auto same = tagged.find(hashes_.tag(row_key));
+    return same == tagged.end() ? nullptr : same->second;
+  };
   std::vector<std::string> lacked;
   wire::Wants wants{versions.prefix, {}};
   bool changed = false;
-  const bool may_fetch = fetches_ && !options_.peer_is_below && fetched_.size() < options_.work_max;
-  const auto fetches = [&](const RowView& row) {
-    if (!may_fetch) return false;
-    const auto same = theirs.find(hashes_.tag(row.row_key));
-    if (same == theirs.end() || same->second->details->content != Content::value) return false;
-    const auto mine = decode_body_version(row.body);
-    return mine && has_news(same->second->version, *mine);
-  };
+  const bool may_fetch = fetches_ && takes_rows() && fetched_.size() < options_.work_max;
   auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
     const Short digest = hashes_.row(row.digest);
-    if (contains(answered.lacked, digest) && fetches(row)) {
+    const bool judged = contains(answered.lacked, digest);
+    changed = changed || (!judged && !contains(answered.settled, digest));
+    if (!judged) return true;
+    if (may_fetch && shows_news(theirs(row.row_key), row)) {
       wants.tags.push_back(hashes_.tag(row.row_key));
-    } else if (contains(answered.lacked, digest)) {
+    } else {
       lacked.emplace_back(row.row_key);
-    } else if (!contains(answered.settled, digest)) {
-      changed = true;
     }
     return true;
   });
@@ -450,10 +461,10 @@ Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& 
     compare(versions.prefix);
   }
   for (const std::string& row_key : lacked) {
-    const auto same = theirs.find(hashes_.tag(row_key));
     if (!visited) break;
-    visited = replica_.keep_what_is_in(row_key, same == theirs.end() ? RowVersion{} : same->second->version,
-                                       options_.fence);
+    const wire::TaggedVersion* same = theirs(row_key);
+    visited =
+        replica_.keep_what_is_in(row_key, same != nullptr ? same->version : RowVersion{}, options_.fence);
   }
   return visited;
 }

@@ -64,6 +64,10 @@ class ExchangeWork {
 
   ExchangeWork(Replica& replica, const ExchangeOptions& options, Role role, std::uint64_t salt);
 
+  // Which way rows may travel here: a fence fetches, unless the peer must rejoin too, and is given.
+  bool takes_rows() const;
+  bool gives_rows() const;
+
   // The digests of the children of a range, as they are now.
   Result<wire::Children> children(const Prefix& prefix) const;
   // Puts a range on the stack.
