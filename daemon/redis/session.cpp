@@ -121,25 +121,47 @@ void Session::end_input() {
 
 bool Session::may_run() const {
   if (condition_ != nullptr) {
-    return condition_->met(server_.node) || is_late(condition_since_, condition_timeout_) ||
-           (!nudged_ && server_.now.steady >= condition_since_ + nudge_after);
+    return condition_->met(server_.node) || is_late(condition_since_, condition_timeout_) || nudge_is_due();
   }
-  return !server_.under_pressure() && queued_bytes() <= output_soft_bytes && !(held_ && must_hold());
+  return !server_.under_pressure() && queued_bytes() <= output_soft_bytes &&
+         (!held_ || !must_hold() || nudge_is_due());
 }
 
 bool Session::is_late(Millis since, Millis timeout) const {
   return timeout > Millis{0} && server_.now.steady >= since + timeout;
 }
 
+// What other nodes have is waited for: by a condition, or in front of the gate.
+std::optional<Millis> Session::waits_since() const {
+  if (condition_ != nullptr) return condition_since_;
+  return held_ && gate.needed ? gate.closed_since : std::nullopt;
+}
+
 std::optional<Millis> Session::deadline() const {
-  if (condition_ == nullptr) {
-    if (!held_ || !gate.closed_since) return std::nullopt;
-    return *gate.closed_since + gate.timeout;
-  }
+  const auto since = waits_since();
+  if (!since) return std::nullopt;
+  const Millis timeout = condition_ != nullptr ? condition_timeout_ : gate.timeout;
   std::optional<Millis> next;
-  if (condition_timeout_ > Millis{0}) next = condition_since_ + condition_timeout_;
-  if (!nudged_) next = std::min(next.value_or(Millis::max()), condition_since_ + nudge_after);
+  if (timeout > Millis{0}) next = *since + timeout;
+  if (!nudged_) next = std::min(next.value_or(Millis::max()), *since + nudge_after);
   return next;
+}
+
+bool Session::nudge_is_due() const {
+  const auto since = waits_since();
+  return since && !nudged_ && server_.now.steady >= *since + nudge_after;
+}
+
+void Session::nudge() {
+  if (!nudge_is_due()) return;
+  nudged_ = true;
+  Outbox out;
+  if (condition_ != nullptr) {
+    condition_->nudge(server_.node, server_.now, out);
+  } else {
+    server_.node.fetch(gate.needed->clock, server_.now, out);
+  }
+  server_.hooks.deliver(out);
 }
 
 Session::Pause Session::run() {
@@ -192,7 +214,11 @@ Session::Pause Session::run_request(bool& executed) {
   held_ = must_hold();
   executed = !held_;
   if (held_) {
-    if (gate.needed && !gate.closed_since) gate.closed_since = server_.now.steady;
+    if (gate.needed && !gate.closed_since) {
+      gate.closed_since = server_.now.steady;
+      nudged_ = false;
+    }
+    nudge();
     return Pause::pressure;
   }
   execute();
@@ -232,12 +258,7 @@ std::string Session::behind() const {
 bool Session::finish_condition() {
   const bool met = condition_->met(server_.node);
   if (!met && !is_late(condition_since_, condition_timeout_)) {
-    if (!nudged_ && server_.now.steady >= condition_since_ + nudge_after) {
-      nudged_ = true;
-      Outbox out;
-      condition_->nudge(server_.node, server_.now, out);
-      server_.hooks.deliver(out);
-    }
+    nudge();
     return false;
   }
   answer_condition(met);

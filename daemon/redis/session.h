@@ -156,6 +156,9 @@ class Session {
   Pause run_one(bool& executed);
   Pause run_request(bool& executed);
   bool must_hold() const;
+  std::optional<Millis> waits_since() const;
+  bool nudge_is_due() const;
+  void nudge();
   bool fetching() const { return fetch_ && !fetch_->done; }
   void fetch_first(JobId job);
   std::optional<std::string> freshen(const Command& command);
@@ -193,7 +196,7 @@ class Session {
   std::unique_ptr<Condition> condition_;
   Millis condition_since_{};
   Millis condition_timeout_{};  // Zero: none.
-  bool nudged_ = false;
+  bool nudged_ = false;         // Peers were asked for what is waited for.
   std::unique_ptr<Steps> steps_;
   Nanos steps_taken_{};
   const Command* last_command_ = nullptr;

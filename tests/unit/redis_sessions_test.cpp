@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "node/token.h"
+#include "unit/node_pair.h"
 #include "unit/redis_talk.h"
 
 using namespace knit;
@@ -30,6 +31,62 @@ void pass(Door& door, Millis time) {
 }
 
 const std::string behind = "-BEHIND 3 writes ";
+
+// A server and a peer that does not stream to it.
+struct Linked {
+  Linked() {
+    Outbox out;
+    door.node.on_link_up({1}, "b", door.now, out);
+    take(out);
+    peer.node->on_link_up({1}, "", door.now, out);
+    peer.take(out);
+    run(4);
+  }
+  static NodeOptions options(const std::string& name) {
+    NodeOptions options = test::streaming_to(0);
+    options.name = options.address = name;
+    return options;
+  }
+  void take(Outbox& out) {
+    for (const Output& output : out) door.take(output);
+    out.clear();
+  }
+  void pump() {
+    while (!door.sent.empty() || !peer.sent.empty()) {
+      Outbox out;
+      const bool to_peer = !door.sent.empty();
+      auto& queue = to_peer ? door.sent : peer.sent;
+      const Send send = std::move(queue.front());
+      queue.pop_front();
+      (to_peer ? *peer.node : door.node).on_message({1}, send.channel, send.message, door.now, out);
+      to_peer ? peer.take(out) : take(out);
+      work();
+    }
+  }
+  void work() {
+    Outbox out;
+    while (peer.node->has_work()) peer.node->work(door.now, out);
+    peer.take(out);
+    door.work();
+    peer.host.commit();
+    door.host.commit();
+  }
+  void run(int ticks) {
+    for (int i = 0; i < ticks; ++i) {
+      pass(door, 250ms);
+      Outbox out;
+      peer.node->on_tick(door.now, out);
+      peer.take(out);
+      door.node.on_tick(door.now, out);
+      take(out);
+      work();
+      pump();
+    }
+  }
+
+  Door door{{}, options("a")};
+  test::Side peer{2, "b", options("b")};
+};
 
 }  // namespace
 
@@ -104,6 +161,40 @@ TEST_CASE("a session goes on when the writes that its token names have come") {
   clock.add(ActorId{99}, {1, 3});
   REQUIRE(door.host.store->join_clock(clock, door.now.wall));
   CHECK(talk.go_on() == "$1\r\nv\r\n");
+}
+
+TEST_CASE("what streams do not bring is fetched, for KNIT WAITFOR and for a session alike") {
+  Linked linked;
+  Door& door = linked.door;
+  linked.peer.host.set("k", "v");
+  Outbox out;
+  pass(door, 1s);
+  linked.peer.node->on_tick(door.now, out);  // Its clock is told.
+  linked.peer.take(out);
+  linked.pump();
+  REQUIRE(door.node.lacks(linked.peer.host.store->clock()) == 1);
+  Talk talk(door);
+  const std::string token = token_text(linked.peer.node->token(), door.node.store().hash_keys());
+  std::string expected;
+  SECTION("KNIT WAITFOR") {
+    expected = "+OK\r\n";
+    CHECK(talk("KNIT WAITFOR " + token + " 1000").empty());
+  }
+  SECTION("KNIT SESSION") {
+    expected = "$1\r\nv\r\n";
+    talk("KNIT SESSION ON " + token);
+    CHECK(talk("GET k").empty());
+  }
+  pass(door, 49ms);
+  CHECK_FALSE(talk.session.may_run());
+  CHECK(door.sent.empty());
+  pass(door, 1ms);
+  door.server.now = door.now;
+  CHECK(talk.session.may_run());
+  CHECK(talk.go_on().empty());
+  CHECK(door.sent.size() == 1);
+  linked.pump();
+  CHECK(talk.go_on() == expected);
 }
 
 TEST_CASE("tokens and options that cannot be understood are refused") {

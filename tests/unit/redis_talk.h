@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <string>
 #include <string_view>
@@ -29,6 +30,7 @@ struct Door {
             .leave = [this] { stopped = true; }};
   }
   void take(const Output& output) {
+    if (const auto* send = std::get_if<Send>(&output)) sent.push_back(*send);
     const auto* done = std::get_if<JobDone>(&output);
     if (done == nullptr) return;
     const auto job = server.jobs.find(done->job);
@@ -54,6 +56,7 @@ struct Door {
   std::chrono::nanoseconds command_time{1000};  // What each command takes.
   std::string log_level;
   bool stopped = false;
+  std::deque<Send> sent;  // To peers.
   ServerState server;
 };
 
