@@ -51,7 +51,7 @@ The directory is made if it is absent; it may hold a cluster key, but no data. T
 the one that the backup was made of may still run. Restoring takes nothing back that the other nodes still hold: what
 was deleted or overwritten since the backup is so again when the node has joined them. To go back to an old state, restore
 it on a host that joins nobody, and read from it what is wanted.
-Exit codes: 0; 1 there is no such file; 4 it could not be restored, and the directory holds no data.)";
+Exit codes: 0; 1 there is no such file; 4 it could not be restored; nothing was put into the directory.)";
 
 }  // namespace
 

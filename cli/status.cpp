@@ -102,7 +102,10 @@ std::vector<std::string> warnings(const Json& status) {
   std::vector<std::string> out;
   if (const Json* found = status.contains("has_space") ? &status["has_space"] : nullptr;
       found && !flag_of(status, "has_space")) {
-    out.emplace_back("the disk is full: writes are refused until there is room, reads go on");
+    out.emplace_back(
+        "the disk is full, or store.max_bytes is reached: values are refused until there is room; deletes "
+        "and "
+        "reads go on");
   }
   if (const std::int64_t damaged = number_of(status, "damaged_rows"); damaged > 0) {
     out.push_back(

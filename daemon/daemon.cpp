@@ -337,8 +337,9 @@ Result<void> Daemon::listen_http() {
 
 std::string Daemon::trouble() const {
   if (stopping_) return "this node is stopping";
-  return store_->has_space() ? ""
-                             : "the disk is full, or the quota is reached: writes are refused, reads go on";
+  return store_->has_space()
+             ? ""
+             : "the disk is full, or the quota is reached: values are refused; deletes and reads go on";
 }
 
 void Daemon::start_timers() {
