@@ -28,11 +28,17 @@ void Node::let_expire(Now now) {
   const WallTime past{now.wall.millis -
                       std::min(now.wall.millis, std::uint64_t(options_.clock_max_ahead.count()))};
   const std::uint64_t expired = store_.expired_rows(past);
-  if (under_way || expired == 0 || past <= expired_) return;
+  // They have agreed on a time that is still to come: their clocks were ahead, and are right again.
+  const bool agreed = store_.purged().expired > now.wall;
+  if (under_way || expired == 0 || (past <= expired_ && !agreed)) return;
   const std::uint64_t keys = store_.key_count(now.wall);
   const std::uint64_t unspent = store_.unspent_rows();
   if (now.steady < next_expiry_ && expired <= unspent + keys / expired_share) return;
-  expired_ = past;
+  if (agreed) {
+    store_.ask_pass();
+  } else {
+    expired_ = past;
+  }
   const Millis interval = std::max(expiry_interval_min, Millis(keys / passed_rows_per_millisecond));
   next_expiry_ = now.steady + (expired > unspent ? interval : unspent_patience * interval);
 }

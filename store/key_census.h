@@ -1,5 +1,5 @@
 // How many keys exist: those that show a value, less those whose expiry has passed. Expiries are
-// counted by the second, so memory depends on how many different seconds lie ahead, not on keys.
+// counted by the second, so memory depends on how many different seconds rows expire in, not on keys.
 #pragma once
 
 #include <cstdint>
@@ -20,22 +20,23 @@ class KeyCensus {
   void remove(std::uint64_t shown_until) { change(shown_until, -1); }
 
   std::uint64_t stored() const;          // With those that have expired.
-  std::uint64_t existing(WallTime now);  // Late by a second at most. `now` should not go back.
-  // Of those that are stored. Asked of an earlier time than existing(); that should not go back either.
-  std::uint64_t expired(WallTime then);
+  std::uint64_t existing(WallTime now);  // Late by a second at most.
+  std::uint64_t expired(WallTime then);  // Of those that are stored.
+  bool any_expired(WallTime then) const;
 
  private:
-  using Seconds = std::map<std::uint64_t, std::int64_t>;  // Second -> keys.
+  // How many of them expire before a second. It moves in both directions: a step costs the seconds it passes.
+  struct Before {
+    std::uint64_t second = 0;
+    std::int64_t keys = 0;
+  };
   void change(std::uint64_t shown_until, std::int64_t by);
-  static void add_to(Seconds& seconds, std::uint64_t second, std::int64_t by);
+  std::int64_t move(Before& before, WallTime to) const;
 
   std::int64_t keys_ = 0;
-  std::int64_t expired_ = 0;
-  std::uint64_t expired_to_ = 0;  // Seconds below this are in expired_.
-  Seconds expiring_;
-  std::int64_t long_expired_ = 0;
-  std::uint64_t long_expired_to_ = 0;  // Seconds below this are in long_expired_, too;
-  Seconds lately_;                     // those from there to expired_to_.
+  std::map<std::uint64_t, std::int64_t> seconds_;  // Of those that will expire, or have: how many in each.
+  Before existing_;
+  Before expired_;
   bool knows_expiries_ = true;
 };
 

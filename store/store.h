@@ -178,6 +178,8 @@ class Store final : public Replica {
   void forget_expired();
   // Rows whose keys have expired. None is known before the tree is complete.
   std::uint64_t expired_rows(WallTime now) { return census_.expired(now); }
+  // All rows are looked at for what is at or below purged() by now.
+  void ask_pass() const;
   // So many of them the last pass had to leave: something in them had not expired.
   std::uint64_t unspent_rows() const { return unspent_; }
   std::uint64_t purged_rows() const override { return purged_rows_; }  // Since the start.
@@ -320,7 +322,6 @@ class Store final : public Replica {
   Result<void> pass_step(std::size_t rows, WallTime now);
   bool has_to_purge() const;
   bool has_spent_rows();
-  void ask_pass() const;
   void note_spent(std::string_view row_key, std::string_view body) const;
   void note_gone(const std::string& row_key);
   void note_unripe(Dot waits_for, std::string_view row_key) const;

@@ -67,7 +67,7 @@ bool Store::has_to_purge() const {
 // Where nothing was deleted or has expired, and nothing waits, there is nothing to look for: writers do not
 // pay for it.
 bool Store::has_spent_rows() {
-  return tree_->total().count != census_.stored() || !unripe_.empty() || census_.expired(purged_.expired) > 0;
+  return tree_->total().count != census_.stored() || !unripe_.empty() || census_.any_expired(purged_.expired);
 }
 
 Result<void> Store::purge_step(std::size_t rows, WallTime now) {
@@ -106,6 +106,7 @@ Result<void> Store::pass_step(std::size_t rows, WallTime now) {
     unripe_.clear();
     unspent_ = 0;
   }
+  const WallTime expired = std::min(purged_.expired, now);
   std::size_t looked_at = 0;
   std::string next;
   auto scanned =
@@ -115,7 +116,7 @@ Result<void> Store::pass_step(std::size_t rows, WallTime now) {
           return false;
         }
         const auto record = decode_record(row_key, bytes);
-        if (record && record->shown_until <= purged_.expired.millis)
+        if (record && record->shown_until <= expired.millis)
           found.push_back({std::string(row_key), record->shown_until != shows_nothing});
         return true;
       });

@@ -88,7 +88,7 @@ void Store::visit_damaged(Range range, FunctionRef<void(std::string_view row_key
     for (auto row = rows->lower_bound(first); row != rows->end(); ++row) {
       const auto position = find_position(*row);
       if (position && range.last < *position) break;
-      if (position && range.contains(*position)) visit(*row);
+      if (position && range.contains(*position) && parse_row_key(*row)) visit(*row);
     }
   }
 }

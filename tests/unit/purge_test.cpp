@@ -314,6 +314,27 @@ TEST_CASE("what a node had lost when an exchange began is promised to nobody by 
   CHECK(healed_between > 2);
 }
 
+TEST_CASE("a damaged row whose key cannot be read is not named to who rejoins") {
+  Host late(1), peer(2);
+  peer.set("key", "v");
+  peer.set("other", "v");
+  late.take_rows_of(peer);
+  peer.commit();
+  auto& rows = peer.disk.of(Table::rows);
+  auto row = rows.extract(rows.begin());
+  row.key().back() = '\xff';
+  rows.insert(std::move(row));
+  CHECK_FALSE(peer.proven());
+  peer.work();
+  REQUIRE(peer.store->has_damage());
+  exchange_play::SessionOptions options;
+  options.initiator.mode = ExchangeMode::fence;
+  options.initiator.fence = peer.store->clock();
+  const auto session = exchange_play::run(*late.store, *peer.store, options);
+  CHECK_FALSE(session.error);
+  CHECK(session.initiator->outcome() == Exchange::Outcome::compared);
+}
+
 TEST_CASE("writes that a damaged journal has lost, and nobody has, hold no floor") {
   for (const bool peer_has_them : {false, true}) {
     Pair pair;
@@ -428,6 +449,26 @@ TEST_CASE("lines that were agreed on by clocks that were ahead take nothing that
   const Line& theirs = pair.b.host.store->purged();
   CHECK(mine.clock == theirs.clock);
   CHECK((mine.expired <= pair.now().wall) != both);
+}
+
+TEST_CASE("where all clocks were ahead once, what expires afterwards goes all the same") {
+  Purging pair;
+  for (Side* side : {&pair.a, &pair.b}) side->ahead = 1h;
+  pair.set(pair.a, "short", 1s);
+  pair.run(60);
+  REQUIRE(pair.rows() == 0);
+  REQUIRE(pair.a.host.store->purged().expired > pair.now().wall);
+  for (Side* side : {&pair.a, &pair.b}) side->ahead = 0s;
+  for (int i = 0; i < 20; ++i) pair.set(pair.a, "short" + std::to_string(i), 5s);
+  pair.set(pair.b, "long", 30min);
+  CHECK(pair.b.host.store->key_count(pair.wall(pair.b)) == 1);
+  pair.run(5);
+  CHECK(pair.b.host.store->key_count(pair.wall(pair.b)) == 21);
+  CHECK(pair.rows() == 2 * 21);
+  pair.run(150);
+  CHECK(pair.rows() == 2);
+  CHECK(pair.equal());
+  CHECK(pair.get(pair.a, "long") == "v");
 }
 
 TEST_CASE("what is said while a message is at work does not stand for it") {

@@ -606,6 +606,17 @@ TEST_CASE("what could not be read of the journal once is never replayed") {
   CHECK(host.get("k") == "(nil)");
 }
 
+TEST_CASE("the last dot that there is can be replayed") {
+  Host host(1);
+  RegisterRow row;
+  row.write(Sibling{Dot{ActorId{7}, ~std::uint64_t{0}}, Stamp::at(test::now), {}, Content::value, "v"});
+  const std::string row_key = string_row_key("k", host.store->hash_keys());
+  REQUIRE(host.store->merge_row(row_key, encode_body({}, row), test::now));
+  REQUIRE(host.journal.sync());
+  host.open();
+  CHECK(host.get("k") == "v");
+}
+
 TEST_CASE("a scrub looks at all rows once in its interval, a few at a time") {
   Host host(1);
   for (int i = 0; i < 100; ++i) host.set("key" + std::to_string(i), "v");
