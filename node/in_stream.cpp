@@ -26,10 +26,23 @@ Clock dots_in(std::string_view bytes) {
   if (!payload) return {};
   Clock dots = payload->covered;
   for (const StreamPayload::Item& item : payload->items) dots.add(item.dot);
-  return dots;
+  return dots.within_limits() ? dots : Clock{};
+}
+
+// About what it takes in memory.
+std::size_t bytes_of(const Clock& clock) {
+  constexpr std::size_t entry_bytes = 96;
+  std::size_t bytes = 0;
+  for (const auto& [actor, entry] : clock.entries())
+    bytes += entry_bytes + entry.above.size() * sizeof(Clock::Range);
+  return bytes;
 }
 
 }  // namespace
+
+std::size_t InStream::Incoming::waiting_bytes() const {
+  return sizeof *this + bytes.size() + bytes_of(needed) + (brings ? bytes_of(*brings) : 0);
+}
 
 Result<void> InStream::receive(const StreamBatch& batch, Millis now) {
   if (waiting_bytes_ > waiting_bytes_max)
@@ -60,7 +73,10 @@ std::vector<InStream::Unadmitted> InStream::unadmitted(bool may_merge) {
     if (i < admitted_) continue;
     Unadmitted& held = unadmitted.emplace_back();
     if (!good) continue;
-    if (!batch.brings) batch.brings = dots_in(batch.bytes);
+    if (!batch.brings) {
+      batch.brings = dots_in(batch.bytes);
+      waiting_bytes_ += bytes_of(*batch.brings);
+    }
     held = {batch.needed, *batch.brings};
   }
   return unadmitted;

@@ -70,7 +70,7 @@ class InStream {
     std::optional<StreamPayload> payload;
     std::size_t next = 0;  // The first item that was not taken.
 
-    std::size_t waiting_bytes() const { return sizeof *this + bytes.size(); }
+    std::size_t waiting_bytes() const;
   };
   static Result<void> take(Store& store, Incoming& batch, std::size_t& items, WallTime now, Counts& counts);
   // The last batch that was taken.

@@ -223,6 +223,8 @@ class Node {
   std::uint64_t lacks(const Clock& needed) const;
   // How many peers have acknowledged that they have all of it durably.
   std::size_t replicas_with(const Clock& needed) const;
+  // By the actor that this node has now. Sequence 0: it has written nothing yet.
+  Dot last_write() const;
   // Begins an exchange with somebody who has more of it.
   void fetch(const Clock& needed, Now now, Outbox& out);
 
@@ -469,6 +471,7 @@ class Node {
   std::uint64_t call_meeting();
   bool has_met_somebody() const { return !met_nobody_ && (!swim_ || had_company_); }
   bool has_caught_up() const { return store_.clock().covers(met_); }
+  void forget_what_nobody_has();
 
   // Reads of several replicas: node_reads.cpp.
   struct Read {

@@ -30,7 +30,9 @@ Clock bases(const Clock& clock) {
 
 // A member whose clock was not heard since our start may lack anything.
 Clock Node::seen_by_clients() const {
-  Clock needed = without_gaps(store_.clock());
+  Clock seen = store_.clock();
+  seen.join(store_.clear());  // Its dot may come after it.
+  Clock needed = without_gaps(seen);
   if (!all_clocks_known()) return needed;
   Clock out;
   for (const auto& [actor, entry] : needed.entries()) {
@@ -121,10 +123,24 @@ void Node::meet(const Peer& peer) {
   if (peer.meeting_answered >= recalled_) recalled_ = 0;
 }
 
+// What peers had when they were met is not waited for once no member has it: its host was lost, and
+// forgotten.
+void Node::forget_what_nobody_has() {
+  if (has_caught_up() || !all_clocks_known()) return;
+  Clock held = store_.clock();
+  visit_members([&](const Peer* peer) { held.join(peer->stream.peer_clock()); });
+  met_ = Clock::common_bases(met_, held);
+}
+
 std::size_t Node::replicas_with(const Clock& needed) const {
   return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [&](const auto& peer) {
     return is_member(peer.second) && peer.second.stream.peer_clock().covers(needed);
   }));
+}
+
+Dot Node::last_write() const {
+  const ActorId actor = store_.identity().actor;
+  return {actor, store_.clock().base(actor)};
 }
 
 // From whoever has more of it, unless that is being done.

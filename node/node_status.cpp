@@ -240,7 +240,8 @@ bool Node::all_peers_show(Uint128 root) const {
                      [this](const std::string& address) { return was_met(address); });
 }
 
-// A peer knows later writes of this actor than we do: this directory was restored from an old copy.
+// A peer knows later writes of this actor than we do: this directory was restored from an old copy. (One that
+// has written as much again before it met that peer is not told from one that was copied while it was alone.)
 void Node::check_my_actor(const Peer& peer, Now now, Outbox& out) {
   const ActorId actor = store_.identity().actor;
   if (peer.stream.peer_clock().highest(actor) <= store_.clock().highest(actor)) return;
@@ -282,6 +283,7 @@ void Node::on_tick(Now now, Outbox& out) {
   forget_wrong_time(now, out);
   let_expire(now);
   raise_floor(now);
+  forget_what_nobody_has();
   streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.
   measure_lag(now);
   hasten_reads(now, out);

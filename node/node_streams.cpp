@@ -165,7 +165,8 @@ bool Node::help_with(Peer& peer, ActorId actor, Now now) {
   Clock has;
   has.replace(actor, peer.stream.peer_clock());
   const auto [stall, is_new] = peer.stalls.try_emplace(actor, Stall{has, now.steady});
-  const bool moves = !(stall->second.has == has) || (peer.stream.streams(actor) && peer.acknowledged > 0);
+  const bool streams = peer.stream.streams(actor) && store_.clock().base(actor) > base;
+  const bool moves = !(stall->second.has == has) || (streams && peer.acknowledged > 0);
   if (moves) stall->second = {has, now.steady};
   const Millis waited = now.steady - stall->second.since;
   const bool own = actor == store_.identity().actor;

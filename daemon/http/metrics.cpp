@@ -279,7 +279,8 @@ void backlog_metrics(const std::vector<NamedPeer>& peers, MetricList& out) {
   gauge("knit_peer_backlog_own_writes", "Writes of this node that the peer lacks.",
         [](const Backlog& b) { return number(b.own_writes); });
   gauge("knit_peer_backlog_trimmed",
-        "1 if the log no longer has all that the peer lacks: an exchange brings it.",
+        "1 if the log no longer has all of this node's own writes that the peer lacks: an exchange brings "
+        "them.",
         [](const Backlog& b) { return number(b.trimmed); });
   peer_gauge(out, "knit_peer_backlog_age_seconds", "Age of the oldest own write that the peer lacks.", peers,
              [](const PeerStatus& p) { return p.backlog ? seconds(p.backlog->lag) : std::nullopt; });

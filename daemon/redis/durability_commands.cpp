@@ -34,20 +34,28 @@ void lastsave(Call& call) {
 class Replicated final : public Condition {
  public:
   Replicated(Dot written, std::size_t replicas, bool with_local)
-      : replicas_(replicas), with_local_(with_local) {
-    if (written.sequence > 0) written_.add(written.actor, {1, written.sequence});
-  }
-  bool met(const Node& node) const override { return node.replicas_with(written_) >= replicas_; }
+      : written_(written), replicas_(replicas), with_local_(with_local) {}
+  bool met(const Node& node) const override { return count(node) >= replicas_; }
   void answer(Reply& reply, const Node& node, Now, bool) const override {
     if (with_local_) {
       reply.array(2);
       reply.integer(1);  // The reply leaves when it is so.
     }
-    reply.integer(static_cast<std::int64_t>(node.replicas_with(written_)));
+    reply.integer(static_cast<std::int64_t>(count(node)));
   }
 
  private:
-  Clock written_;
+  // Once the node has taken a fresh actor, what it wrote since its start has other dots: all it has by now
+  // are no fewer.
+  std::size_t count(const Node& node) const {
+    const Dot own = node.last_write();
+    const Dot last = written_.sequence > 0 && written_.actor != own.actor ? own : written_;
+    Clock written;
+    if (last.sequence > 0) written.add(last.actor, {1, last.sequence});
+    return node.replicas_with(written);
+  }
+
+  Dot written_;
   std::size_t replicas_;
   bool with_local_;
 };

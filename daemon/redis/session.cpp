@@ -392,10 +392,7 @@ bool Session::run_steps() {
 
 // `front` is how the reply begins.
 void Session::conclude(const Call& call, std::string_view front) {
-  if (call.command().has(command_flag::write)) {
-    const ActorId actor = server_.node.store().identity().actor;
-    last_written = {actor, server_.node.store().clock().base(actor)};
-  }
+  if (call.command().has(command_flag::write)) last_written = server_.node.last_write();
   const bool failed = front.starts_with('-');
   if (failed) {
     server_.statistics.error_replies++;

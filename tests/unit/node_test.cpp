@@ -253,6 +253,29 @@ TEST_CASE("a peer that knows later writes of mine makes me take a fresh actor") 
   CHECK(pair.b.host.get("k") == "mine");
 }
 
+TEST_CASE("a write above a gap that nobody can fill is fetched, however much else is streamed") {
+  Pair pair;
+  Side &a = pair.a, &b = pair.b;
+  Host gone(3);
+  const auto key = [](int i) { return "key" + std::to_string(i); };
+  for (int i = 1; i <= 5; ++i) gone.set(key(i), "v");
+  for (Side* side : {&a, &b}) {
+    side->host.take_rows_of(gone);
+    REQUIRE(side->host.store->join_clock(gone.store->clock(), test::now));
+  }
+  pair.link({1}, a, b);
+  pair.run(10);
+  REQUIRE(pair.equal());
+  for (int i = 6; i <= 10; ++i) gone.set(key(i), "v");
+  const std::string row_key = string_row_key(key(10), gone.store->hash_keys());
+  REQUIRE(a.host.store->merge_row(row_key, *gone.store->body_of(row_key), test::now));
+  for (int i = 0; i < 150 && b.host.get(key(10)) != "v"; ++i) {
+    a.host.set("other", std::to_string(i));
+    pair.run(1);
+  }
+  CHECK(b.host.get(key(10)) == "v");
+}
+
 TEST_CASE("a verification tells how many rows were proven") {
   Pair pair;
   for (int i = 0; i < 100; ++i) pair.a.host.set("key" + std::to_string(i), "v");

@@ -1,5 +1,6 @@
 // Sessions, as a client of one node sees them; what other nodes add is in cluster/sessions_test.py.
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "node/token.h"
 #include "unit/node_pair.h"
@@ -34,7 +35,7 @@ const std::string behind = "-BEHIND 3 writes ";
 
 // A server and a peer that does not stream to it.
 struct Linked {
-  Linked() {
+  void link() {
     Outbox out;
     door.node.on_link_up({1}, "b", door.now, out);
     take(out);
@@ -61,6 +62,7 @@ struct Linked {
       (to_peer ? *peer.node : door.node).on_message({1}, send.channel, send.message, door.now, out);
       to_peer ? peer.take(out) : take(out);
       work();
+      pumped();
     }
   }
   void work() {
@@ -84,6 +86,7 @@ struct Linked {
     }
   }
 
+  std::function<void()> pumped = [] {};
   Door door{{}, options("a")};
   test::Side peer{2, "b", options("b")};
 };
@@ -165,6 +168,7 @@ TEST_CASE("a session goes on when the writes that its token names have come") {
 
 TEST_CASE("what streams do not bring is fetched, for KNIT WAITFOR and for a session alike") {
   Linked linked;
+  linked.link();
   Door& door = linked.door;
   linked.peer.host.set("k", "v");
   Outbox out;
@@ -195,6 +199,35 @@ TEST_CASE("what streams do not bring is fetched, for KNIT WAITFOR and for a sess
   CHECK(door.sent.size() == 1);
   linked.pump();
   CHECK(talk.go_on() == expected);
+}
+
+TEST_CASE("WAIT does not count who has the dots of this node's other life") {
+  Linked linked;
+  Door& door = linked.door;
+  Talk talk(door);
+  talk("SET k v");
+  Clock other_life;
+  other_life.add(door.host.store->identity().actor, {1, 500});
+  REQUIRE(linked.peer.host.store->join_clock(other_life, test::now));
+  CHECK(talk("WAIT 1 0").empty());
+  std::string reply;
+  linked.pumped = [&] {
+    if (reply.empty()) reply = talk.go_on();
+    if (!reply.empty()) CHECK(linked.peer.host.get("k") == "v");
+  };
+  linked.link();
+  linked.run(40);
+  CHECK(reply == ":1\r\n");
+}
+
+TEST_CASE("a token names a FLUSHALL that this node shows before its clock has come to it") {
+  Linked linked;
+  linked.link();
+  Door& door = linked.door;
+  Clock clear;
+  clear.add(ActorId{99}, {1, 5});
+  REQUIRE(door.host.store->merge_clear(clear, door.now.wall));
+  CHECK(door.node.token().needed.covers(Dot{ActorId{99}, 5}));
 }
 
 TEST_CASE("tokens and options that cannot be understood are refused") {

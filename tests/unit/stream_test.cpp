@@ -213,6 +213,18 @@ TEST_CASE("no more batches wait than credit allows, be they empty") {
   CHECK(number < 200'000);
 }
 
+TEST_CASE("what waits is counted as it is kept, with the clocks that came with it") {
+  Clock clock;
+  for (std::uint64_t actor = 1; actor <= Clock::actors_max; ++actor) clock.add(ActorId{actor}, {1, actor});
+  std::string seen;
+  ByteWriter out(seen);
+  clock.encode(out);
+  InStream in;
+  std::uint64_t number = 1;
+  while (number < 1000 && in.receive({1, number, seen, ""}, {})) ++number;
+  CHECK(number < 100);
+}
+
 TEST_CASE("a batch of more items than the limit is refused") {
   const auto batch_of = [](std::size_t items) {
     StreamPayloadWriter out;
