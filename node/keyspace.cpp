@@ -12,6 +12,8 @@ namespace knit {
 
 namespace {
 
+constexpr std::size_t page_bytes_max = 1 << 20;  // Of keys in one page of a scan, beyond its last.
+
 Result<void> check_key(std::string_view key) {
   if (key.size() <= key_bytes_max) return {};
   return fail(ErrorCode::bad_input, "key is longer than " + std::to_string(key_bytes_max) + " bytes");
@@ -77,6 +79,7 @@ Result<OpenRow> Keyspace::resolved(Result<OpenRow> row, std::string_view key, Wa
 Result<void> Keyspace::check_resolved(std::string_view key, const RegisterRow& row, WallTime now) const {
   const auto& siblings = row.siblings();
   if (siblings.size() < 2 || resolved_prefixes_.empty()) return {};
+  if (row.counter().live(now)) return {};  // No value can stand for increments that all count.
   const auto writes = std::count_if(siblings.begin(), siblings.end(),
                                     [](const Sibling& s) { return s.content != Content::cleared; });
   const bool has_value = std::any_of(siblings.begin(), siblings.end(), [&](const Sibling& s) {
@@ -244,12 +247,12 @@ Result<void> Keyspace::clear(WallTime now) {
 Result<Keyspace::Page> Keyspace::scan(std::uint64_t cursor, std::size_t count, WallTime now) {
   constexpr auto last_hash = std::numeric_limits<std::uint64_t>::max();
   Page page;
-  std::size_t rows = 0;
+  std::size_t rows = 0, bytes = 0;
   std::uint64_t hash = cursor;
   const auto visit = [&](const RowView& row) {
     const std::uint64_t row_hash = row.position.key_hash;
     // A cursor is a hash: rows that share one are shown together.
-    if (rows >= count && row_hash != hash) {
+    if ((rows >= count || bytes >= page_bytes_max) && row_hash != hash) {
       page.next = row_hash;
       return false;
     }
@@ -258,10 +261,11 @@ Result<Keyspace::Page> Keyspace::scan(std::uint64_t cursor, std::size_t count, W
     if (row.shown_until <= now.millis) return true;
     const std::string_view name = decode_body_name(row.body).value_or(std::string_view{});
     page.keys.emplace_back(key_of(row.row_key, name));
+    bytes += page.keys.back().size();
     return true;
   };
   const Range rest{{cursor, 0}, {last_hash, last_hash}};
-  if (auto visited = store_.visit_rows(rest, {}, visit); !visited) return tl::unexpected(visited.error());
+  if (auto visited = store_.visit_stored(rest, {}, visit); !visited) return tl::unexpected(visited.error());
   seen_ = store_.applied();
   return page;
 }

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint64_t segments_of_bounds = 64;
 constexpr std::size_t segments_max = 4096;  // Of what is decoded.
+constexpr std::size_t segments_enough =
+    1024;  // Then they grow: writes may come faster than the log is trimmed.
 
 std::uint64_t age_of(WallTime then, WallTime now) { return now > then ? now.millis - then.millis : 0; }
 
@@ -41,7 +43,7 @@ void LogExtent::note(Dot dot, std::size_t bytes, WallTime now) {
   const auto share = static_cast<std::uint64_t>(bounds_.age_max.count()) / segments_of_bounds;
   const bool full = segments_.empty() || segments_.back().bytes >= bounds_.bytes_max / segments_of_bounds ||
                     age_of(segments_.back().begun, now) > share;
-  if (full) segments_.push_back({now, 0, {}});
+  if (full && segments_.size() < segments_enough) segments_.push_back({now, 0, {}});
   Segment& segment = segments_.back();
   segment.bytes += bytes;
   bytes_ += bytes;

@@ -132,6 +132,14 @@ Result<void> Store::check_space(bool enough) const {
                                           : "no space left on the disk of the data directory");
 }
 
+// A clock with one actor more than the limit nobody could read again.
+Result<void> Store::check_write(bool has_space) const {
+  const bool known = clock_.highest(identity_.actor) != 0;
+  if (known || clock_.entries().size() < Clock::actors_max) return check_space(has_space);
+  return fail(ErrorCode::refused, "the cluster has had " + std::to_string(Clock::actors_max) +
+                                      " actors, and this node is none of them: it cannot write");
+}
+
 Dot Store::peek_dot() const { return {identity_.actor, clock_.base(identity_.actor) + 1}; }
 
 Dot Store::next_dot() {
@@ -161,8 +169,7 @@ void Store::gain(Dot dot) {
 }
 
 Result<void> Store::write(OpenRow& row, Content content, std::string value, Expiry expiry, WallTime now) {
-  if (auto space = check_space(content == Content::tombstone ? has_reserve() : has_space()); !space)
-    return space;
+  if (auto may = check_write(content == Content::tombstone ? has_reserve() : has_space()); !may) return may;
   cover(row.row);
   const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
   const Dot dot = next_dot();
@@ -172,14 +179,14 @@ Result<void> Store::write(OpenRow& row, Content content, std::string value, Expi
 }
 
 Result<void> Store::raise_expiry(OpenRow& row, Expiry expiry, WallTime) {
-  if (auto space = check_space(has_space()); !space) return space;
+  if (auto may = check_write(has_space()); !may) return may;
   row.row.raise_expiry(expiry);
   store_row(row, row.name, next_dot());
   return {};
 }
 
 Result<void> Store::add(OpenRow& row, const Decimal& amount, WallTime now) {
-  if (auto space = check_space(has_space()); !space) return space;
+  if (auto may = check_write(has_space()); !may) return may;
   const Component* mine = row.row.continuable(identity_.actor, now);
   RegisterRow::Increment increment{
       peek_dot(), {}, amount, mine != nullptr && !may_continue(row.row_key, *mine)};
@@ -217,9 +224,9 @@ std::optional<Uint128> Store::digest_of(std::string_view row_key, const Register
 // Lays the changed row over the store, and lets tree, counts, log and journal follow.
 Result<void> Store::resolve(OpenRow& row, std::span<const Dot> superseded, std::string value, Expiry expiry,
                             WallTime now) {
-  if (!row.row.counter().empty())
+  if (row.row.counter().live(now))
     return fail(ErrorCode::refused, "the key is a counter: concurrent increments all count");
-  if (auto space = check_space(has_space()); !space) return space;
+  if (auto may = check_write(has_space()); !may) return may;
   cover(row.row);
   const Stamp stamp = hybrid_clock_.issue(now, row.row.greatest_stamp());
   const Dot dot = next_dot();
@@ -390,6 +397,8 @@ Result<void> Store::join_clock(const Clock& clock, WallTime) {
 
 Result<void> Store::reincarnate(ActorId fresh, WallTime) {
   if (auto space = check_space(has_reserve()); !space) return space;
+  if (clock_.entries().size() >= Clock::actors_max)
+    return fail(ErrorCode::refused, "a clock with too many actors");
   const ActorId old = identity_.actor;
   const std::uint64_t owned = clock_at_start_.base(old);
   const std::uint64_t last = clock_.base(old);

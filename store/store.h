@@ -124,6 +124,9 @@ class Store final : public Replica {
   // Replica: what tree and exchange see, and how a peer's rows come in.
   Result<void> visit_rows(Range range, std::string_view from_row_key,
                           FunctionRef<bool(const RowView&)> visit) const override;
+  // The same, with rows that a clear has emptied and that were not swept yet: with an empty body.
+  Result<void> visit_stored(Range range, std::string_view from_row_key,
+                            FunctionRef<bool(const RowView&)> visit) const;
   const Tree& tree() const override { return *tree_; }
   const HashKeys& hash_keys() const override { return options_.cluster.hash_keys; }
   const Clock& clock() const override { return clock_; }
@@ -288,6 +291,7 @@ class Store final : public Replica {
   using VisitRecord = FunctionRef<bool(Position position, std::string_view row_key, std::string_view record)>;
   Result<void> visit_records(Range range, std::string_view from_row_key, VisitRecord visit) const;
   std::optional<Uint128> digest_of(std::string_view row_key, const RegisterRow& row) const;
+  Result<void> check_write(bool has_space) const;
   Result<void> check_space(bool enough) const;
   Dot peek_dot() const;  // What next_dot() will issue.
   Dot next_dot();

@@ -12,8 +12,9 @@ namespace knit {
 namespace {
 
 constexpr std::size_t entry_overhead_bytes = 32;  // The key, and what LMDB needs for an entry.
-// Forgotten at once: more than any client can write until the next time, and not too much for one commit.
+// Forgotten at once: not too much for one commit, unless it has grown far beyond its bounds.
 constexpr std::uint64_t trimmed_bytes_max = 16 << 20;
+constexpr std::uint64_t trimmed_share = 4;
 
 }  // namespace
 
@@ -24,8 +25,10 @@ void Store::put_log(Dot dot, std::string_view row_key) {
 
 void Store::trim_log(WallTime now) {
   const std::uint64_t bytes_before = log_.bytes();
+  const std::uint64_t excess = bytes_before - std::min(bytes_before, options_.log.bytes_max);
+  const std::uint64_t enough = std::max(trimmed_bytes_max, excess / trimmed_share);
   std::map<ActorId, std::uint64_t> up_to;
-  while (bytes_before - log_.bytes() < trimmed_bytes_max) {
+  while (bytes_before - log_.bytes() < enough) {
     const std::vector<Dot> segment = log_.trim(now);
     if (segment.empty()) break;
     for (const Dot last : segment) up_to[last.actor] = std::max(up_to[last.actor], last.sequence);

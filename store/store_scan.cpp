@@ -36,6 +36,12 @@ Result<void> Store::visit_records(Range range, std::string_view from_row_key, Vi
 
 Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
                                FunctionRef<bool(const RowView&)> visit) const {
+  return visit_stored(range, from_row_key,
+                      [&](const RowView& row) { return row.body.empty() || visit(row); });
+}
+
+Result<void> Store::visit_stored(Range range, std::string_view from_row_key,
+                                 FunctionRef<bool(const RowView&)> visit) const {
   std::string swept_body;
   return visit_records(range, from_row_key,
                        [&](Position position, std::string_view row_key, std::string_view bytes) {
@@ -50,7 +56,7 @@ Result<void> Store::visit_rows(Range range, std::string_view from_row_key,
                            if (!body) return true;
                            const bool cleared = body->row.apply_clear(clear_);
                            const auto digest = digest_of(row_key, body->row);
-                           if (!digest) return true;
+                           if (!digest) return visit({position, row_key, {}, {}, shows_nothing});
                            if (cleared) {
                              swept_body = encode_body(body->name, body->row);
                              view = {position, row_key, *digest, swept_body, shown_until(body->row)};
@@ -112,8 +118,8 @@ bool Store::has_work() const { return tree_is_suspect_ || !tree_->complete() || 
 
 Result<void> Store::work(std::size_t rows, WallTime now) {
   if (tree_is_suspect_) restart_tree();
-  if (!tree_->complete()) return build_step(rows);
-  return swept_ ? purge_step(rows, now) : sweep_step(rows);
+  if (!swept_) return sweep_step(rows);  // First: a step of the tree would pass all that is to be swept.
+  return tree_->complete() ? purge_step(rows, now) : build_step(rows);
 }
 
 Result<void> Store::build_step(std::size_t rows) {

@@ -142,6 +142,39 @@ TEST_CASE("keys that the application resolves are neither read nor written while
   CHECK(talk("DEL cart:1") == ":1\r\n");
 }
 
+TEST_CASE("increments beside concurrent values lock no key") {
+  RedisOptions options;
+  options.resolved_prefixes = {"cart:"};
+  Door door(options);
+  Talk talk(door);
+  Host b(2), c(3);
+  talk("INCR cart:1");
+  ship(door.host, b, "cart:1");
+  ship(door.host, c, "cart:1");
+  SECTION("that the values have reset") {
+    b.set("cart:1", "of-b");
+    c.set("cart:1", "of-c");
+    ship(b, door.host, "cart:1");
+    ship(c, door.host, "cart:1");
+    CHECK(talk("GET cart:1").starts_with("-CONFLICT"));
+    const auto siblings = door.host.keyspace->siblings("cart:1");
+    REQUIRE(siblings->size() == 2);
+    const std::string context = to_string(siblings->at(0).dot) + "," + to_string(siblings->at(1).dot);
+    CHECK(talk("KNIT RESOLVE cart:1 " + context + " both") == "+OK\r\n");
+    CHECK(talk("GET cart:1") == "$4\r\nboth\r\n");
+  }
+  SECTION("that the values have not seen") {
+    b.set("cart:1", "of-b");
+    c.set("cart:1", "of-c");
+    talk("INCR cart:1");
+    ship(b, door.host, "cart:1");
+    ship(c, door.host, "cart:1");
+    CHECK_FALSE(talk("GET cart:1").starts_with("-CONFLICT"));
+    CHECK(talk("SET cart:1 v") == "+OK\r\n");
+    CHECK(talk("GET cart:1") == "$1\r\nv\r\n");
+  }
+}
+
 TEST_CASE("a delete or an expired value against a write is to be resolved, two that show nothing are not") {
   RedisOptions options;
   options.resolved_prefixes = {""};

@@ -5,6 +5,7 @@
 
 #include "crdt/row_body.h"
 #include "node/scrub.h"
+#include "store/log_extent.h"
 #include "unit/host.h"
 
 using namespace knit;
@@ -604,6 +605,50 @@ TEST_CASE("what could not be read of the journal once is never replayed") {
   host.open();
   CHECK(host.store->replayed() == 0);
   CHECK(host.get("k") == "(nil)");
+}
+
+TEST_CASE("what a FLUSHALL has emptied is passed a few rows at a time") {
+  Host host(1);
+  for (int i = 0; i < 3000; ++i) host.set("key" + std::to_string(i), "v");
+  host.commit();
+  REQUIRE(host.keyspace->clear(test::now));
+  const auto page = host.keyspace->scan(0, 10, test::now);
+  REQUIRE(page);
+  CHECK(page->keys.empty());
+  CHECK(page->next != 0);
+  REQUIRE(host.store->work(5, test::now));
+  CHECK_FALSE(host.store->tree().complete());  // Else one step has passed all rows.
+  host.work();
+  CHECK(host.store->tree().total().count == 0);
+  CHECK(host.keyspace->scan(0, 10, test::now)->next == 0);
+}
+
+TEST_CASE("no write makes the clock longer than it may be read") {
+  Host host(1);
+  Clock full;
+  for (std::uint64_t actor = 1000; full.entries().size() < Clock::actors_max; ++actor)
+    full.add({ActorId{actor}, 1});
+  REQUIRE(host.store->join_clock(full, test::now));
+  const auto written = host.keyspace->set("k", "v", {}, test::now);
+  REQUIRE_FALSE(written);
+  CHECK(written.error().code == ErrorCode::refused);
+  CHECK_FALSE(host.keyspace->add("n", 1, test::now));
+  CHECK(host.store->clock().within_limits());
+  host.commit();
+  host.open();
+}
+
+TEST_CASE("a log that grows faster than it is trimmed can be read again") {
+  LogExtent log({1 << 20, Millis{3'600'000}});
+  for (std::uint64_t sequence = 1; sequence <= 10'000; ++sequence)
+    log.note({ActorId{1}, sequence}, 100'000, test::now);
+  std::string bytes;
+  ByteWriter out(bytes);
+  log.encode(out);
+  ByteReader in(bytes);
+  LogExtent again({1 << 20, Millis{3'600'000}});
+  REQUIRE(again.decode(in));
+  CHECK(again.bytes() == log.bytes());
 }
 
 TEST_CASE("the last dot that there is can be replayed") {
