@@ -9,6 +9,8 @@ namespace knit {
 
 namespace {
 
+constexpr unsigned chance_bits = 16;  // Of a generation; above them are milliseconds.
+
 constexpr std::size_t join_addresses_max = 64;
 constexpr std::size_t id_prefix_min = 4;
 
@@ -46,7 +48,10 @@ void Node::start_membership(const MembershipOptions& options, Now now) {
   Generation generation = options.generation;
   for (const Member& member : known) {  // The clock may have been ahead at an earlier start.
     if (member.id == store_.identity().node) {
-      generation = std::max(generation, member.generation.next().value_or(generation));
+      // The lowest bits are by chance: two lives that begin on one copy differ.
+      const Generation after{((member.generation.value >> chance_bits) + 1) << chance_bits |
+                             (options.generation.value & ((1u << chance_bits) - 1))};
+      if (after > member.generation) generation = std::max(generation, after);
     }
   }
   swim_.emplace(options.swim, profiles_, store_.identity().node, generation, options.profile, random(), now);
@@ -255,7 +260,12 @@ Result<NodeId> Node::find_member(std::string_view name) const {
 Result<void> Node::forget(std::string_view peer, Now now, Outbox& out) {
   if (!swim_) return fail(ErrorCode::refused, "this node has no membership");
   const auto id = find_member(peer);
-  if (!id) return tl::unexpected(id.error());
+  if (!id) {  // One that linked, and was gone before the lists had it.
+    const auto met = find_peer(peer);
+    if (!met || peers_.at(*met).link || swim_->members().find(*met)) return tl::unexpected(id.error());
+    remove_peer(*met, "it is forgotten", now, out);
+    return {};
+  }
   SwimOutbox said;
   auto forgotten = swim_->forget(*id, now, said);
   settle(said, now, out);

@@ -35,10 +35,11 @@ std::vector<NodeId> Node::who_may_be_read(ReadFrom from) const {
   std::vector<std::pair<std::uint64_t, NodeId>> ranked;
   for (const auto& [id, peer] : peers_) {
     if (!reachable(peer) || peer.isolated || !may_stream(peer)) continue;
+    const std::uint64_t more = store_.clock().lacks(peer.stream.peer_clock());
+    if (from == ReadFrom::freshest && more == 0) continue;  // It would answer with what is here.
     const auto round_trip = swim_ ? swim_->round_trip(id) : std::nullopt;
     const auto near = static_cast<std::uint64_t>(round_trip.value_or(Millis{0}).count());
-    ranked.emplace_back(from == ReadFrom::freshest ? store_.clock().lacks(peer.stream.peer_clock()) : ~near,
-                        id);
+    ranked.emplace_back(from == ReadFrom::freshest ? more : ~near, id);
   }
   std::sort(ranked.begin(), ranked.end());
   std::vector<NodeId> ids;

@@ -255,6 +255,50 @@ TEST_CASE("of two nodes at an address that is dead is forgotten which started fi
   }
 }
 
+TEST_CASE("a life that begins when the clock was set back differs from others that begin on a copy") {
+  Town town(1);
+  const auto known = town[1].node->take_members();
+  REQUIRE(known);
+  Generation lives[2];
+  for (std::uint64_t chance : {0, 1}) {
+    Host host(1);
+    Node node({}, *host.store, 1);
+    MembershipOptions options;
+    options.generation = {chance};  // Of 1970.
+    options.profile = *town[1].node->swim()->self().profile;
+    options.known = *known;
+    node.start_membership(options, town.now());
+    lives[chance] = node.swim()->self().generation;
+  }
+  CHECK(lives[0] != lives[1]);
+  CHECK(std::min(lives[0], lives[1]) > town[1].node->swim()->self().generation);
+}
+
+TEST_CASE("who linked and was gone before anybody heard of it as a member is missed, and can be forgotten") {
+  Town town(2);
+  join_all(town);
+  Host stranger(9);
+  NodeOptions options;
+  options.name = "stranger";
+  options.address = address_of(9);
+  Node unheard(options, *stranger.store, 9);
+  Outbox mine, theirs;
+  town[1].node->on_link_up({900}, "", town.now(), theirs);
+  unheard.on_link_up({900}, town[1].address, town.now(), mine);
+  for (const Output& output : mine) {
+    if (const auto* send = std::get_if<Send>(&output))
+      town[1].node->on_message({900}, send->channel, send->message, town.now(), theirs);
+  }
+  CHECK(town[1].node->status(town.now()).peers.size() == 2);
+  town[1].node->on_link_down({900}, town.now(), theirs);
+  town.run(3s);
+  CHECK_FALSE(town[1].node->status(town.now()).in_sync);
+  REQUIRE(town[1].node->forget("stranger", town.now(), theirs));
+  town.run(1s);
+  CHECK(town[1].node->status(town.now()).peers.size() == 1);
+  CHECK(town[1].node->status(town.now()).in_sync);
+}
+
 TEST_CASE("members are known again after a restart") {
   Town town(3);
   join_all(town);

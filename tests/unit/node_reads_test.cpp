@@ -116,6 +116,16 @@ TEST_CASE("a node that is behind knows how far, and when it is stale") {
   CHECK(pair.a.host.get("key") == "value");
 }
 
+TEST_CASE("a peer that has no more than this node is no fresher one") {
+  Reader pair;
+  pair.a.host.set("key", "value");
+  REQUIRE(pair.read({"key"}));
+  pair.pump();
+  const auto job = pair.read({"key"}, 1, Node::ReadFrom::freshest);
+  REQUIRE_FALSE(job);
+  CHECK(job.error().code == ErrorCode::refused);
+}
+
 TEST_CASE("a node that reaches nobody is behind for as long") {
   NodeOptions options = reading();
   options.read_lag_max = 3s;
