@@ -1,11 +1,17 @@
 #include "cli/document.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/bytes.h"
 
 namespace knit {
 namespace {
 
-bool is_map_field(std::string_view name) { return name == "mine" || name == "theirs" || name == "tags"; }
+bool is_map_field(std::string_view name) {
+  constexpr std::string_view names[] = {"mine", "theirs", "tags", "winner", "loser"};
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
 
 Json scalar(const Reply& reply) {
   if (const auto* number = std::get_if<std::int64_t>(&reply.value)) {

@@ -431,10 +431,14 @@ void Daemon::plan_membership_tick() {
 }
 
 void Daemon::save_members() {
-  const auto members = node_->take_members();
-  if (!members) return;
-  if (auto saved = replace_state_file(members_path(config_), *members); !saved) {
-    log_warning("members are not remembered: " + saved.error().message);
+  const bool failed_before = unsaved_members_.has_value();
+  if (auto members = node_->take_members()) unsaved_members_ = std::move(*members);
+  if (!unsaved_members_) return;
+  const auto saved = replace_state_file(members_path(config_), *unsaved_members_);
+  if (saved) {
+    unsaved_members_.reset();
+  } else if (!failed_before) {
+    log_warning("members are not remembered yet: " + saved.error().message);
   }
 }
 

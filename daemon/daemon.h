@@ -127,6 +127,7 @@ class Daemon {
   WorkPace work_pace_;
   std::optional<Error> undo_waits_;  // For the commit that runs.
   Millis next_membership_tick_{};
+  std::optional<std::string> unsaved_members_;
   Millis next_space_check_{};
   std::uint64_t activity_seen_ = 0;  // Of the store, at the last check.
   unsigned quiet_checks_ = 0;        // In which it had not moved.

@@ -23,8 +23,9 @@ std::optional<int> int_argument(Call& call, std::size_t at) {
 }
 
 std::optional<std::int64_t> timeout_argument(Call& call, std::size_t at) {
+  constexpr std::int64_t timeout_max = std::int64_t{1} << 53;  // So that times can be added.
   const auto millis = parse_integer(call[at]);
-  if (millis && *millis >= 0) return millis;
+  if (millis && *millis >= 0) return std::min(*millis, timeout_max);
   call.reply.error(millis ? "ERR timeout is negative" : "ERR timeout is not an integer or out of range");
   return std::nullopt;
 }

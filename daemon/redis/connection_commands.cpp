@@ -138,6 +138,7 @@ void reset(Call& call) {
   call.session().name.clear();
   call.session().gate = {};
   call.session().set_authenticated(call.server().options.password.empty());
+  call.set_replies(Session::Replies::on);
   call.reply.simple("RESET");
 }
 

@@ -46,10 +46,11 @@ class Replicated final : public Condition {
 
  private:
   // Once the node has taken a fresh actor, what it wrote since its start has other dots: all it has by now
-  // are no fewer.
+  // are no fewer. And what was undone, for want of space, is nowhere.
   std::size_t count(const Node& node) const {
     const Dot own = node.last_write();
-    const Dot last = written_.sequence > 0 && written_.actor != own.actor ? own : written_;
+    const bool exists = written_.actor == own.actor && written_.sequence <= own.sequence;
+    const Dot last = written_.sequence == 0 || exists ? written_ : own;
     Clock written;
     if (last.sequence > 0) written.add(last.actor, {1, last.sequence});
     return node.replicas_with(written);

@@ -65,7 +65,7 @@ struct RedisServer::State final : ClientOwner {
     shared.now = shared.hooks.now();  // A read begins.
     return buffer;
   }
-  bool reading_stopped() const override { return stopping; }
+  bool reading_stopped() const override { return shared.stopping; }
 
   Client* find(std::uint64_t id) {
     const auto found = clients.find(id);
@@ -88,7 +88,6 @@ struct RedisServer::State final : ClientOwner {
   Handle<uv_idle_t> idle_handle;  // Active while clients can run: the loop does not wait then.
   bool idle_active = false;
   Handle<uv_timer_t> deadline_timer;  // Ends the turn in which a client's wait is over.
-  bool stopping = false;
   std::vector<std::uint64_t> to_flush;
   std::vector<std::uint64_t> to_run;
   std::vector<std::uint64_t> paused;
@@ -205,11 +204,11 @@ RedisServer::~RedisServer() {
 Result<void> RedisServer::listen() { return state_->listen(); }
 
 void RedisServer::stop_accepting() {
-  state_->stopping = true;
+  state_->shared.stopping = true;
   state_->shared.pause = {};  // Else those that wait would not be answered.
   state_->listeners.clear();
   for (auto& [id, client] : state_->clients) {
-    client->session().end_condition();
+    client->session().on_stop();
     client->update_reading();
   }
 }

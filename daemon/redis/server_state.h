@@ -91,6 +91,7 @@ struct ServerState {
   std::vector<std::uint64_t> to_close;   // Clients killed.
   std::vector<std::uint64_t> unblocked;  // Clients whose wait was ended by another one.
   bool stop_wanted = false;
+  bool stopping = false;  // Nothing comes from other nodes any more, and no job goes on.
   bool leave_wanted = false;
 
   // The store has more to write than it should: commands wait for the disk. Not when that is full: then all

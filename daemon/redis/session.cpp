@@ -121,7 +121,8 @@ void Session::end_input() {
 
 bool Session::may_run() const {
   if (condition_ != nullptr) {
-    return condition_->met(server_.node) || is_late(condition_since_, condition_timeout_) || nudge_is_due();
+    return condition_->met(server_.node) || is_late(condition_since_, condition_timeout_) || nudge_is_due() ||
+           server_.stopping;
   }
   return !server_.under_pressure() && queued_bytes() <= output_soft_bytes &&
          (!held_ || !must_hold() || nudge_is_due());
@@ -257,7 +258,7 @@ std::string Session::behind() const {
 // Answers whether the command is over.
 bool Session::finish_condition() {
   const bool met = condition_->met(server_.node);
-  if (!met && !is_late(condition_since_, condition_timeout_)) {
+  if (!met && !is_late(condition_since_, condition_timeout_) && !server_.stopping) {
     nudge();
     return false;
   }
@@ -265,10 +266,17 @@ bool Session::finish_condition() {
   return true;
 }
 
-void Session::end_condition() {
-  if (condition_ == nullptr) return;
-  answer_condition(false);
-  server_.unblocked.push_back(id_);
+void Session::on_stop() {
+  if (condition_ != nullptr) {
+    answer_condition(false);
+    server_.unblocked.push_back(id_);
+  }
+  if (fetching()) {
+    server_.jobs.erase(fetch_->job);
+    server_.node.cancel(fetch_->job);
+    fetch_->done.emplace().error = stops;
+  }
+  if (wait_) unblock(fmt::format("-ERR {}\r\n", stops));
 }
 
 void Session::answer_condition(bool met) {
@@ -363,6 +371,7 @@ std::optional<std::string> Session::freshen(const Command& command) {
     return std::nullopt;
   }
   if (!server_.options.read_from_peers) return refuse("");
+  if (server_.stopping) return refuse(fmt::format(", and {}", stops));
   std::vector<std::string_view> keys;
   for (const std::size_t at : key_positions(command, parser_.size())) keys.push_back(parser_[at]);
   if (keys.empty()) return refuse(", and this command cannot be answered by one of them");
@@ -461,7 +470,8 @@ void Session::wait_for(JobWait wait) {
   }
   wait_ = std::move(wait);
   wait_->started = server_.now.steady;
-  if (wait_->over()) finish_wait();
+  if (wait_->over()) return finish_wait();
+  if (server_.stopping) unblock(fmt::format("-ERR {}\r\n", stops));
 }
 
 void Session::on_job_done(const JobDone& done) {

@@ -60,6 +60,8 @@ class Condition {
 constexpr std::string_view not_caught_up =
     "BEHIND this node has not caught up with its peers since it was started, or since members came or went";
 
+constexpr std::string_view stops = "the daemon stops";
+
 // KNIT SESSION ON: no command sees the keys before all this is here.
 struct ReadGate {
   // None: open. Its clock may be empty, on a node that has not caught up.
@@ -112,8 +114,8 @@ class Session {
   // Ends the wait: for a job with this RESP, for other nodes as if the time were over, unless it is an
   // error. False: it does not wait.
   bool unblock(std::string_view resp);
-  void end_condition();  // As if the time were over: the daemon stops.
-  void kill();           // Executes no more, and is closed at the end of the turn.
+  void on_stop();  // The daemon stops: what is waited for does not come.
+  void kill();     // Executes no more, and is closed at the end of the turn.
   // Requires: the server has no command in execution.
   void on_undone(std::string_view error_line);
 

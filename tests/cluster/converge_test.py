@@ -46,6 +46,8 @@ class ConvergeTest(unittest.TestCase):
             lines = node.knit("siblings", "key").stdout.decode().splitlines()
             self.assertRegex(lines[1], "^winner .* later$")
             self.assertRegex(lines[2], "^lost .* earlier$")
+        told = "".join(node.knit("conflicts").stdout.decode() for node in self.nodes)
+        self.assertRegex(told, "key +later +20[0-9-]+ .* by .* earlier +20[0-9-]+ ")
 
     def test_a_deleted_key_does_not_come_back_from_a_node_that_was_away(self):
         self.alpha.set("key", "value")

@@ -160,7 +160,7 @@ class MetricsTest(unittest.TestCase):
                 break
         status, _, text = wait_until(lambda: (a := get(self.alpha, "/health"))[0] != 200 and a, "health is bad")
         self.assertEqual(status, 503)
-        self.assertIn("writes are refused", text)
+        self.assertIn("values are refused; deletes and reads go on", text)
         self.assertEqual(metrics(self.alpha)["knit_disk_has_space", ""], 0)
 
     def test_port_0_serves_nothing(self):

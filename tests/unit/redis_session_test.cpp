@@ -199,6 +199,15 @@ TEST_CASE("writes that were undone are answered with an error, reads go on") {
   CHECK(talk("GET k") == "$3\r\nold\r\n");
 }
 
+TEST_CASE("RESET answers, whatever was said of replies before") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("CLIENT REPLY OFF").empty());
+  CHECK(talk("PING").empty());
+  CHECK(talk("RESET") == "+RESET\r\n");
+  CHECK(talk("PING") == "+PONG\r\n");
+}
+
 TEST_CASE("commands wait while too much waits for their client") {
   Door door;
   Talk talk(door);

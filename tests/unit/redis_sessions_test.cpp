@@ -230,6 +230,48 @@ TEST_CASE("a token names a FLUSHALL that this node shows before its clock has co
   CHECK(door.node.token().needed.covers(Dot{ActorId{99}, 5}));
 }
 
+TEST_CASE("WAIT counts nobody for a write that was undone, and does not wait for it") {
+  Linked linked;
+  linked.link();
+  Door& door = linked.door;
+  Talk talk(door);
+  talk("SET k v");
+  linked.run(60);
+  REQUIRE(linked.peer.host.get("k") == "v");
+  door.host.journal.full = true;
+  talk.session.feed("SET k newer\r\n");
+  talk.session.run();
+  door.host.commit();
+  talk.session.on_undone("-MISCONF full\r\n");
+  CHECK(talk.released() == "-MISCONF full\r\n");
+  CHECK(talk("WAIT 1 0") == ":1\r\n");
+}
+
+TEST_CASE("a wait may be as long as a number is") {
+  Door door;
+  Talk talk(door);
+  CHECK(talk("WAIT 1 9223372036854775807").empty());
+  pass(door, 1h);
+  CHECK(talk.go_on().empty());
+}
+
+TEST_CASE("who stops answers those who wait for other nodes, and those who come after") {
+  Linked linked;
+  linked.link();
+  Talk reader(linked.door), job(linked.door), waiter(linked.door);
+  CHECK(reader("KNIT GET k QUORUM 2").empty());
+  CHECK(job("KNIT DIFF b").empty());
+  CHECK(waiter("WAIT 2 0").empty());
+  linked.door.server.stopping = true;
+  for (Talk* talk : {&reader, &job, &waiter}) talk->session.on_stop();
+  CHECK(reader.go_on() == "-NOQUORUM the daemon stops\r\n");
+  CHECK(job.go_on() == "-ERR the daemon stops\r\n");
+  CHECK(waiter.go_on() == ":1\r\n");  // Nothing was written: the peer has all of it.
+  CHECK(reader("KNIT GET k QUORUM 2") == "-NOQUORUM the daemon stops\r\n");
+  CHECK(job("KNIT VERIFY") == "-ERR the daemon stops\r\n");
+  CHECK(waiter("WAIT 2 0") == ":1\r\n");
+}
+
 TEST_CASE("tokens and options that cannot be understood are refused") {
   Door door;
   Talk talk(door);
