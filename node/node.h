@@ -471,7 +471,6 @@ class Node {
   std::uint64_t call_meeting();
   bool has_met_somebody() const { return !met_nobody_ && (!swim_ || had_company_); }
   bool has_caught_up() const { return store_.clock().covers(met_); }
-  void forget_what_nobody_has();
 
   // Reads of several replicas: node_reads.cpp.
   struct Read {

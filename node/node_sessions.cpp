@@ -123,15 +123,6 @@ void Node::meet(const Peer& peer) {
   if (peer.meeting_answered >= recalled_) recalled_ = 0;
 }
 
-// What peers had when they were met is not waited for once no member has it: its host was lost, and
-// forgotten.
-void Node::forget_what_nobody_has() {
-  if (has_caught_up() || !all_clocks_known()) return;
-  Clock held = store_.clock();
-  visit_members([&](const Peer* peer) { held.join(peer->stream.peer_clock()); });
-  met_ = Clock::common_bases(met_, held);
-}
-
 std::size_t Node::replicas_with(const Clock& needed) const {
   return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [&](const auto& peer) {
     return is_member(peer.second) && peer.second.stream.peer_clock().covers(needed);

@@ -283,7 +283,6 @@ void Node::on_tick(Now now, Outbox& out) {
   forget_wrong_time(now, out);
   let_expire(now);
   raise_floor(now);
-  forget_what_nobody_has();
   streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.
   measure_lag(now);
   hasten_reads(now, out);

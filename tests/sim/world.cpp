@@ -79,7 +79,10 @@ void World::trace_state() {
           std::to_string(store.purged().expired.millis));
     trace(std::string("  tree ") + (store.tree().complete() ? "complete" : "being built") +
           (store.has_work() ? ", has work" : "") + (store.has_damage() ? ", has damage" : "") +
-          (store.applied() == store.synced() ? "" : ", not synced"));
+          (store.applied() == store.synced()
+               ? ""
+               : ", not synced: applied " + std::to_string(store.applied().value) + ", synced " +
+                     std::to_string(store.synced().value)));
   }
   for (const auto* keys : {&keys_, &counters_}) {
     for (const std::string& key : *keys) trace_row(key);

@@ -192,27 +192,6 @@ TEST_CASE("who is dead is missed until it is back or forgotten") {
   CHECK_FALSE(town[1].node->wanted_links().contains(town[3].address));
 }
 
-TEST_CASE("what only a member had that was lost and forgotten, tokens do not wait for") {
-  NodeOptions options;
-  options.exchange_sessions_max = 0;
-  Town town(3, "", options);
-  Clock lost;
-  lost.add(ActorId{77}, {1, 100});
-  REQUIRE(town[3].host.store->join_clock(lost, test::now));  // As if its rows were on their way.
-  join_all(town);
-  Node& asked = *town[1].node;
-  const auto shows_own = [&asked] { return asked.shows(asked.needed(asked.token())); };
-  CHECK_FALSE(shows_own());
-  town.kill(3);
-  town.run(8s);
-  CHECK_FALSE(shows_own());
-  Outbox out;
-  REQUIRE(asked.forget("n3", town.now(), out));
-  town.settle(town[1], out);
-  town.run(3s);
-  CHECK(shows_own());
-}
-
 TEST_CASE("who is alive is not forgotten, and who is not known neither") {
   Town town(2);
   join_all(town);
