@@ -253,6 +253,7 @@ class Swim {
   Millis next_dead_{};
   std::map<NodeId, Millis> compared_;  // When a comparison with this member was begun, lately.
   Millis refuted_at_ = Millis::min();
+  unsigned disputes_ = 0;  // With other lives at this address.
   SwimCounters counters_;
 };
 

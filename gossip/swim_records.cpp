@@ -12,6 +12,7 @@ namespace {
 // News that comparing brings is passed on if there is little of it; much of it others find by comparing too.
 constexpr std::size_t passed_on_max = 16;
 constexpr Millis dispute_interval{1000};
+constexpr unsigned disputes_max = 3;
 
 bool same_life(const Member& a, const Member& b) {
   return a.generation == b.generation && a.incarnation == b.incarnation;
@@ -139,9 +140,11 @@ void Swim::refute(const Member& said, Now now, SwimOutbox& out) {
   if (later_life || said.state == MemberState::alive) {
     // An earlier start of this directory whose clock was ahead, or another process that uses this id.
     if (now.steady < refuted_at_ + dispute_interval) return;
-    if (!(said.profile == PooledProfile()) && said.profile->endpoint != mine.profile->endpoint) {
-      out.emplace_back(IdInUse{said.profile->endpoint});
-    }
+    // Two earlier starts may be known to somebody still; a third one is none.
+    const bool elsewhere =
+        !(said.profile == PooledProfile()) && said.profile->endpoint != mine.profile->endpoint;
+    const auto& at = elsewhere ? said.profile->endpoint : mine.profile->endpoint;
+    if (elsewhere || ++disputes_ >= disputes_max) out.emplace_back(IdInUse{at});
   }
   const auto incarnation = said.incarnation.next();
   if (!later_life && !forgotten && incarnation) {

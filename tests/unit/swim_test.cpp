@@ -443,6 +443,20 @@ TEST_CASE("a second process with the same id is named, and outdone once a second
   CHECK(one.swim->counters().refutations == 2);
 }
 
+TEST_CASE("a second process with the same id and the same address is named the third time") {
+  Cluster cluster(2);
+  Host& one = cluster.host(1);
+  for (int round = 1; round <= 4; ++round) {
+    const Member clone =
+        in_life(as(one.swim->self(), MemberState::alive, 0), one.swim->self().generation.value + 1);
+    const SwimOutbox out = cluster.hear(one, from(cluster.host(2)), news_of(clone));
+    const bool named = std::any_of(
+        out.begin(), out.end(), [](const SwimOutput& each) { return std::holds_alternative<IdInUse>(each); });
+    CHECK(named == (round >= 3));
+    cluster.run(1s);
+  }
+}
+
 // --- Comparing lists
 
 namespace {
