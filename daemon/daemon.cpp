@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sodium.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,6 +84,28 @@ std::string members_path(const Config& config) { return config.node.data_directo
 // Later starts have greater ones, and two that start at once on copies of one directory different ones.
 std::uint64_t new_generation(WallTime now) { return (now.millis << 16) | (randombytes_random() & 0xffff); }
 
+// Who runs out of descriptors cannot go on with the journal.
+void raise_file_limit() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+std::size_t clients_possible(std::size_t wanted) {
+  constexpr rlim_t others =
+      1200;  // Links, those who have not said yet who they are, store, journal and listeners.
+  constexpr std::size_t fewest = 16;
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return wanted;
+  const std::size_t possible =
+      std::max<std::size_t>(fewest, files.rlim_cur - std::min<rlim_t>(files.rlim_cur, others));
+  if (wanted <= possible) return wanted;
+  log_warning("the limit of open files (LimitNOFILE) is " + std::to_string(files.rlim_cur) + ": at most " +
+              std::to_string(possible) + " clients at once instead of " + std::to_string(wanted));
+  return possible;
+}
+
 template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
@@ -124,8 +147,10 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Config config, std::string version
   if (!keys) return tl::unexpected(keys.error());
   auto cluster = find_cluster(config, *keys ? &(*keys)->ring() : nullptr, version);
   if (!cluster) return tl::unexpected(cluster.error());
+  if (!*cluster) return nullptr;
+  raise_file_limit();
   std::unique_ptr<Daemon> daemon(
-      new Daemon(std::move(config), std::move(version), std::move(*cluster), std::move(*keys)));
+      new Daemon(std::move(config), std::move(version), std::move(**cluster), std::move(*keys)));
   if (auto opened = daemon->open(); !opened) return tl::unexpected(opened.error());
   return daemon;
 }
@@ -133,7 +158,7 @@ Result<std::unique_ptr<Daemon>> Daemon::start(Config config, std::string version
 Result<void> Daemon::open() {
   if (auto opened = open_store(); !opened) return opened;
   make_node();
-  start_membership();
+  if (auto told = start_membership(); !told) return told;
   start_keys();
   if (auto listening = listen(); !listening) return listening;
   start_timers();
@@ -235,7 +260,7 @@ void Daemon::make_node() {
   links_ = std::make_unique<NodeLinks>(*node_);
 }
 
-void Daemon::start_membership() {
+Result<void> Daemon::start_membership() {
   MembershipOptions options;
   options.swim.probe_interval = config_.gossip.probe_interval;
   options.swim.probe_timeout = config_.gossip.probe_timeout;
@@ -247,6 +272,8 @@ void Daemon::start_membership() {
   options.profile.protocol_min = options.profile.protocol_max = protocol_version;
   options.profile.version = version_;
   options.profile.tags = node_tags(config_);
+  if (auto fits = check_profile(options.profile); !fits)
+    return fail(fits.error().code, "node.name and node.tags: " + fits.error().message);
   node_->start_membership(options, now());
   DatagramOptions datagrams;
   datagrams.node = store_->identity().node;
@@ -256,6 +283,7 @@ void Daemon::start_membership() {
   gossip_ = std::make_unique<GossipSocket>(
       loop_.get(), peer_bind_address(config_), std::move(datagrams), ring(), *node_,
       GossipSocket::Hooks{[this] { return now(); }, [this](Outbox& out) { deliver(out); }});
+  return {};
 }
 
 void Daemon::start_keys() {
@@ -288,7 +316,7 @@ RedisOptions Daemon::redis_options() const {
   options.unix_socket_mode = config_.client.unix_socket_mode;
   options.password = config_.client.password;
   options.protected_mode = config_.client.protected_mode;
-  options.clients_max = config_.client.clients_max;
+  options.clients_max = clients_possible(config_.client.clients_max);
   options.output_bytes_max = config_.client.output_bytes_max;
   options.pending_bytes_max = config_.store.pending_bytes_max;
   options.resolved_prefixes = config_.conflicts.resolved_prefixes;

@@ -38,8 +38,8 @@ constexpr Millis stop_deadline{10'000};
 class Daemon {
  public:
   // Waits in the lobby if this node belongs to no cluster yet, then takes the data directory, and listens.
-  // The error is one line for whoever starts it: a key cannot be read, the directory is used or of another
-  // cluster, an address cannot be had.
+  // Empty: it was told to stop there. The error is one line for whoever starts it: a key cannot be read, the
+  // directory is used or of another cluster, an address cannot be had.
   static Result<std::unique_ptr<Daemon>> start(Config config, std::string version);
   ~Daemon();
 
@@ -57,7 +57,7 @@ class Daemon {
   Result<void> commit_all();
   Result<void> open_disk();
   void make_node();
-  void start_membership();
+  Result<void> start_membership();
   Result<void> listen();
   Result<void> listen_http();
   std::set<std::string> wanted_links() const;

@@ -63,11 +63,11 @@ class Lobby {
         terminate_(loop_, SIGTERM, [this] { loop_.stop(); }),
         interrupt_(loop_, SIGINT, [this] { loop_.stop(); }) {}
 
-  Result<ClusterIdentity> wait() {
+  Result<std::optional<ClusterIdentity>> wait() {
     timer_.repeat(tick);
     loop_.run();
-    if (found_) return *found_;
-    return fail(ErrorCode::refused, "stopped before it belonged to a cluster");
+    if (!found_) return std::nullopt;
+    return found_->map([](ClusterIdentity& found) { return std::optional(std::move(found)); });
   }
 
  private:
@@ -130,14 +130,15 @@ class Lobby {
 
 }  // namespace
 
-Result<ClusterIdentity> find_cluster(const Config& config, const KeyRing* ring, const std::string& version) {
+Result<std::optional<ClusterIdentity>> find_cluster(const Config& config, const KeyRing* ring,
+                                                    const std::string& version) {
   auto known = read_key(config);
   if (!known) {
     const bool absent = known.error().code == ErrorCode::not_found;
     return fail(known.error().code,
                 known.error().message + (absent ? "; make one with: knit cluster new" : ""));
   }
-  if (*known) return std::move(**known);
+  if (*known) return std::move(*known);
   const std::string found_one = "found one with: knit cluster new NAME --out " + joined_key_path(config);
   const std::string waiting =
       "this node belongs to no cluster: " +

@@ -2,6 +2,7 @@
 // where it looks (`knit cluster new`), or a seed tells it which cluster that is.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -13,8 +14,9 @@ namespace knit {
 
 // The cluster of this node: from a key file, or joined through a seed and then kept in joined_key_path().
 // Waits for as long as it takes, on a loop of its own. Without a ring: seeds are asked without encryption.
-// io, bad_input and others: a key file cannot be read or written. refused: SIGTERM or SIGINT came first.
+// Empty: SIGTERM or SIGINT came first. io, bad_input and others: a key file cannot be read or written.
 // not_found: cluster.key_file is set, and is not there.
-Result<ClusterIdentity> find_cluster(const Config& config, const KeyRing* ring, const std::string& version);
+Result<std::optional<ClusterIdentity>> find_cluster(const Config& config, const KeyRing* ring,
+                                                    const std::string& version);
 
 }  // namespace knit

@@ -59,7 +59,7 @@ int run(const Arguments& arguments) {
     std::fprintf(stderr, "knitd: %s\n", daemon.error().message.c_str());
     return cannot_start;
   }
-  return (*daemon)->run();
+  return *daemon ? (*daemon)->run() : 0;
 }
 
 }  // namespace

@@ -327,6 +327,11 @@ void Session::reject(const Command* command, std::string_view line) {
 }
 
 void Session::execute() {
+  // A browser was made to send it: what follows may be commands in a body. (As Redis, since CVE-2016-10517.)
+  if (equal_ignoring_case(parser_[0], "post") || equal_ignoring_case(parser_[0], "host:")) {
+    close_after_reply = true;
+    return reject(nullptr, "ERR this is no web server");
+  }
   const Resolved resolved = resolve(parser_, server_.options.debug_commands);
   if (!authenticated && (resolved.command == nullptr || !resolved.command->has(command_flag::no_auth))) {
     return reject(resolved.named, "NOAUTH Authentication required.");

@@ -121,6 +121,19 @@ class FindingTest(MembersTest):
         self.alpha.await_service()
         self.assertEqual(states_of(self.alpha), {"alpha": "alive"})
 
+    def test_a_node_that_waits_stops_as_it_is_told_to(self):
+        del self.alpha.config["cluster"]
+        self.alpha.config["peer"]["seeds"] = []
+        self.alpha.launch()
+        self.await_words(self.alpha, "this node belongs to no cluster")
+        self.assertEqual(self.alpha.end(), 0)
+
+    def test_tags_that_are_too_long_together_are_an_error_at_the_start(self):
+        self.alpha.config["node"]["tags"] = [f"{letter * 60}={letter * 60}" for letter in "abcdef"]
+        status, said = self.alpha.fails_to_start()
+        self.assertEqual(status, 1)
+        self.assertIn("node.tags", said)
+
     def test_a_name_is_a_seed_too(self):
         """The only test on 127.0.0.1 itself, where the name leads."""
         self.alpha.config["peer"].update(listen="127.0.0.1", port=PEER_PORT + os.getpid() % 20_000 + 1)

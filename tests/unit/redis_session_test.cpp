@@ -199,6 +199,16 @@ TEST_CASE("writes that were undone are answered with an error, reads go on") {
   CHECK(talk("GET k") == "$3\r\nold\r\n");
 }
 
+TEST_CASE("a request of the web is refused, and nothing behind it is read") {
+  for (const char* first : {"POST / HTTP/1.1", "Host: 127.0.0.1", "post /"}) {
+    Door door;
+    Talk talk(door);
+    CHECK(talk(std::string(first) + "\r\n\r\nSET k v\r\n") == "-ERR this is no web server\r\n");
+    CHECK(talk.session.close_after_reply);
+    CHECK(door.host.get("k") == "(nil)");
+  }
+}
+
 TEST_CASE("RESET answers, whatever was said of replies before") {
   Door door;
   Talk talk(door);
