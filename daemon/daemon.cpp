@@ -254,6 +254,7 @@ void Daemon::make_node() {
   options.read_timeout = config_.read.timeout;
   options.scrub_interval = config_.anti_entropy.scrub_interval;
   options.exchange_sessions_max = config_.anti_entropy.sessions_max;
+  options.pending_bytes_max = config_.store.pending_bytes_max;
   options.exchange_bytes_per_second = config_.anti_entropy.bytes_per_second;
   options.exchange_rows_per_second = config_.anti_entropy.rows_per_second;
   node_ = std::make_unique<Node>(std::move(options), *store_, random_id());

@@ -70,6 +70,8 @@ struct NodeOptions {
   Millis exchange_interval{600'000};  // A scheduled exchange with each peer, whatever the digests say.
   Millis exchange_deadline{10'000};   // Without progress a session ends.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
+  std::size_t pending_bytes_max =
+      0;  // Beyond, nothing more is taken from peers until it is committed. 0: no limit.
   std::size_t exchange_sessions_max = 4;
   StreamOptions stream;
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.
@@ -454,6 +456,7 @@ class Node {
   void push_to(Peer& peer, Now now, Outbox& out);
   void send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& out);
   bool pushes_to(const Peer& peer) const;
+  bool has_too_much_pending() const;
   bool help(Peer& peer, Now now);
   bool help_with(Peer& peer, ActorId actor, Now now);
   bool is_alive(ActorId actor) const;

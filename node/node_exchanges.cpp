@@ -40,7 +40,7 @@ std::string describe(const ExchangeReport& report) {
 }  // namespace
 
 bool Node::may_begin_session(const Peer& peer) const {
-  if (!reachable(peer) || peer.session) return false;
+  if (!reachable(peer) || peer.session || has_too_much_pending()) return false;
   const bool complete = peer.shown->tree_complete && store_.tree().complete();
   if (!complete && !planted(Fault::exchange_before_tree)) return false;
   const auto running =

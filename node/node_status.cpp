@@ -289,6 +289,7 @@ void Node::on_tick(Now now, Outbox& out) {
   tell_state();
   announce_tree(now, out);
   for (auto& [id, peer] : peers_) {
+    streams_behind_ = streams_behind_ || may_take(peer);  // A commit may have made room.
     if (peer.link && now.steady >= peer.next_status) send_status(peer, now, out);
     if (peer.link && now.steady >= peer.pulse_at + options_.status_interval) pulse(peer, now, out);
     schedule(peer, now, out);

@@ -114,8 +114,15 @@ void Node::take_streams(Now now, Outbox& out) {
 }
 
 bool Node::may_take(const Peer& peer) const {
-  if (!peer.link || !peer.incoming.busy()) return false;
+  if (!peer.link || !peer.incoming.busy() || has_too_much_pending()) return false;
   return !options_.causal || peer.incoming.admitted() > 0;
+}
+
+// Who writes to its disk more slowly than peers send lets them wait: what is not taken is not acknowledged.
+// Not when the disk is full: then it is refused.
+bool Node::has_too_much_pending() const {
+  return options_.pending_bytes_max > 0 && store_.pending_bytes() > options_.pending_bytes_max &&
+         store_.has_reserve();
 }
 
 // Else one of the two must rejoin, or mend its clock.

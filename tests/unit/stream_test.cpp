@@ -5,6 +5,7 @@
 #include "node/out_stream.h"
 #include "node/stream_payload.h"
 #include "unit/host.h"
+#include "unit/node_pair.h"
 
 using namespace knit;
 using namespace std::chrono_literals;
@@ -211,6 +212,25 @@ TEST_CASE("no more batches wait than credit allows, be they empty") {
   std::uint64_t number = 1;
   while (number < 1'000'000 && in.receive({1, number, {}, ""}, {})) ++number;
   CHECK(number < 200'000);
+}
+
+TEST_CASE("who has too much to commit takes nothing more from peers before it has") {
+  NodeOptions options = test::streaming_to(8);
+  options.pending_bytes_max = 1;
+  test::Pair pair(options);
+  pair.link({1}, pair.a, pair.b);
+  pair.run(10);
+  pair.b.host.set("mine", "v");
+  pair.a.host.set("theirs", "v");
+  Outbox out;
+  pair.a.node->push(pair.now(), out);
+  pair.a.take(out);
+  while (pair.deliver(pair.a, pair.b)) {
+  }
+  CHECK(pair.b.host.get("theirs") == "(nil)");
+  pair.b.host.commit();
+  pair.run(2);
+  CHECK(pair.b.host.get("theirs") == "v");
 }
 
 TEST_CASE("what waits is counted as it is kept, with the clocks that came with it") {
