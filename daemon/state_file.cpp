@@ -22,7 +22,8 @@ tl::unexpected<Error> failed(const std::string& path, const char* call) {
 
 }  // namespace
 
-// checksum 8 | contents. After a power cut the old one or the new one is there.
+// checksum 8 | contents. Not synced, since the loop waits for it: after a power cut the old one, the new one
+// or a broken one may be there.
 Result<void> replace_state_file(const std::string& path, std::string_view contents) {
   std::string bytes;
   ByteWriter out(bytes);
@@ -32,7 +33,7 @@ Result<void> replace_state_file(const std::string& path, std::string_view conten
   const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0) return failed(temporary, "open");
   const ssize_t written = ::write(file, bytes.data(), bytes.size());
-  const bool whole = written == static_cast<ssize_t>(bytes.size()) && ::fdatasync(file) == 0;
+  const bool whole = written == static_cast<ssize_t>(bytes.size());
   if (::close(file) != 0 || !whole) return failed(temporary, "write");
   if (::rename(temporary.c_str(), path.c_str()) != 0) return failed(path, "rename");
   return {};

@@ -84,7 +84,7 @@ std::vector<InStream::Unadmitted> InStream::unadmitted(bool may_merge) {
 
 std::optional<InStream::Held> InStream::held() const {
   if (waiting_.size() <= admitted_) return std::nullopt;
-  Held held{0, waiting_[admitted_]->received};
+  Held held{0, waiting_bytes_ > waiting_bytes_max / 4, waiting_[admitted_]->received};
   for (std::size_t i = admitted_; i < waiting_.size(); ++i) held.bytes += waiting_[i]->bytes.size();
   return held;
 }

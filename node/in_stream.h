@@ -36,6 +36,7 @@ class InStream {
   std::size_t admitted() const { return admitted_; }
   struct Held {
     std::size_t bytes{};
+    bool too_much{};  // In memory, with the clocks of the batches: soon no more is received.
     Millis since{};
   };
   std::optional<Held> held() const;

@@ -457,6 +457,7 @@ class Node {
   void send_batch(const Peer& peer, const OutStream::Batch& batch, Outbox& out);
   bool pushes_to(const Peer& peer) const;
   bool has_too_much_pending() const;
+  bool may_take_some() const;
   bool help(Peer& peer, Now now);
   bool help_with(Peer& peer, ActorId actor, Now now);
   bool is_alive(ActorId actor) const;
@@ -468,6 +469,7 @@ class Node {
   bool all_clocks_known() const;
   bool is_alone() const;
   void meet(const Peer& peer);
+  Clock seen() const;
   Clock seen_by_clients() const;
   bool has_met(std::uint64_t meeting) const;
   void on_forgotten(Outbox& out);
@@ -573,6 +575,7 @@ class Node {
   OutStream::Copy stream_copy_;
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
+  bool may_trickle_ = false;     // A little is taken although too much is pending.
   Clock guard_;                  // The guards of all peers.
   WallTime expired_;             // This node puts off nothing more that expires by then.
   Millis next_expiry_{};

@@ -57,7 +57,7 @@ bool Node::admit_late(Now now, Outbox& out) {
     if (!held) continue;
     const Clock needed = peer.incoming.unadmitted(may_merge(peer)).front().needed;
     const Millis waited = now.steady - held->since;
-    if (waited >= options_.causal_wait || held->bytes >= held_bytes_max) {
+    if (waited >= options_.causal_wait || held->bytes >= held_bytes_max || held->too_much) {
       ++out_of_order_;
       forgiven_.join(needed);
       forgave = true;

@@ -33,7 +33,7 @@ void Node::let_expire(Now now) {
   if (under_way || expired == 0 || (past <= expired_ && !agreed)) return;
   const std::uint64_t keys = store_.key_count(now.wall);
   const std::uint64_t unspent = store_.unspent_rows();
-  if (now.steady < next_expiry_ && expired <= unspent + keys / expired_share) return;
+  if (now.steady < next_expiry_ && (agreed || expired <= unspent + keys / expired_share)) return;
   if (agreed) {
     store_.ask_pass();
   } else {

@@ -28,11 +28,22 @@ Clock bases(const Clock& clock) {
 
 }  // namespace
 
+// With a clear that this node shows before its clock has come to its dot; unless nobody has come to that, and
+// the writer is gone.
+Clock Node::seen() const {
+  Clock seen = store_.clock();
+  if (seen.covers(store_.clear())) return seen;
+  Clock known = seen;
+  visit_members([&](const Peer* peer) {
+    if (peer != nullptr) known.join(peer->stream.peer_clock());
+  });
+  seen.join(Clock::common_bases(store_.clear(), known));
+  return seen;
+}
+
 // A member whose clock was not heard since our start may lack anything.
 Clock Node::seen_by_clients() const {
-  Clock seen = store_.clock();
-  seen.join(store_.clear());  // Its dot may come after it.
-  Clock needed = without_gaps(seen);
+  Clock needed = without_gaps(seen());
   if (!all_clocks_known()) return needed;
   Clock out;
   for (const auto& [actor, entry] : needed.entries()) {

@@ -283,13 +283,14 @@ void Node::on_tick(Now now, Outbox& out) {
   forget_wrong_time(now, out);
   let_expire(now);
   raise_floor(now);
-  streams_behind_ = streams_behind_ || options_.causal;  // What is held may have waited long enough.
+  may_trickle_ = true;
+  // A commit may have made room, and what is held may have waited long enough.
+  streams_behind_ = streams_behind_ || options_.causal || may_take_some();
   measure_lag(now);
   hasten_reads(now, out);
   tell_state();
   announce_tree(now, out);
   for (auto& [id, peer] : peers_) {
-    streams_behind_ = streams_behind_ || may_take(peer);  // A commit may have made room.
     if (peer.link && now.steady >= peer.next_status) send_status(peer, now, out);
     if (peer.link && now.steady >= peer.pulse_at + options_.status_interval) pulse(peer, now, out);
     schedule(peer, now, out);

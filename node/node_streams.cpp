@@ -1,6 +1,7 @@
 // Streams to and from peers, and who streams the writes of whom.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 #include "base/fault.h"
@@ -97,7 +98,11 @@ void Node::handle(LinkId link, const StreamBatch& batch, Now now, Outbox& out) {
 
 // A millisecond's worth of what peers have streamed, one peer after the other; in causal order, all that was
 // admitted, so that nobody sees a part of it.
+//
+// While too much is pending, once a tick: else others would think that the writers do not reach this node,
+// and send it all of it too.
 void Node::take_streams(Now now, Outbox& out) {
+  if (has_too_much_pending() && !std::exchange(may_trickle_, false)) return;
   std::size_t items = options_.stream.items_per_turn;
   if (options_.causal) {
     admit(now, out);
@@ -110,11 +115,15 @@ void Node::take_streams(Now now, Outbox& out) {
     Peer& peer = (entry++)->second;
     while (items > 0 && may_take(peer)) take_batch(peer, items, now, out);
   }
-  for (const auto& [id, peer] : peers_) streams_behind_ = streams_behind_ || may_take(peer);
+  streams_behind_ = streams_behind_ || (!has_too_much_pending() && may_take_some());
+}
+
+bool Node::may_take_some() const {
+  return std::any_of(peers_.begin(), peers_.end(), [this](const auto& p) { return may_take(p.second); });
 }
 
 bool Node::may_take(const Peer& peer) const {
-  if (!peer.link || !peer.incoming.busy() || has_too_much_pending()) return false;
+  if (!peer.link || !peer.incoming.busy()) return false;
   return !options_.causal || peer.incoming.admitted() > 0;
 }
 

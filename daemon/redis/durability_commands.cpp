@@ -50,13 +50,13 @@ class Replicated final : public Condition {
   std::size_t count(const Node& node) const {
     const Dot own = node.last_write();
     const bool exists = written_.actor == own.actor && written_.sequence <= own.sequence;
-    const Dot last = written_.sequence == 0 || exists ? written_ : own;
+    if (written_.sequence > 0 && !exists) written_ = own;
     Clock written;
-    if (last.sequence > 0) written.add(last.actor, {1, last.sequence});
+    if (written_.sequence > 0) written.add(written_.actor, {1, written_.sequence});
     return node.replicas_with(written);
   }
 
-  Dot written_;
+  mutable Dot written_;
   std::size_t replicas_;
   bool with_local_;
 };

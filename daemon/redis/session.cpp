@@ -242,7 +242,7 @@ bool Session::must_hold() const {
   if (command == nullptr) return false;
   if (server_.paused() && command->has(command_flag::write)) return true;
   if (!is_gated(*command) || server_.node.shows(*gate.needed)) return false;
-  return !gate.closed_since || !is_late(*gate.closed_since, gate.timeout);
+  return !server_.stopping && (!gate.closed_since || !is_late(*gate.closed_since, gate.timeout));
 }
 
 bool Session::is_gated(const Command& command) const {

@@ -288,7 +288,8 @@ std::vector<Dot> Model::missing(const std::string& key, const std::vector<Dot>& 
 bool Model::is_anywhere(const Write& write, const std::vector<Store*>& stores) const {
   return std::any_of(stores.begin(), stores.end(), [&](Store* store) {
     const auto row = store->read(write.key);
-    return row && is_in(write, row->row, *store);
+    // In a context alone it is the business of whoever superseded it.
+    return row && store->clock().covers(write.dot) && is_in(write, row->row, *store);
   });
 }
 

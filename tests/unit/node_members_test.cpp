@@ -192,6 +192,19 @@ TEST_CASE("who is dead is missed until it is back or forgotten") {
   CHECK_FALSE(town[1].node->wanted_links().contains(town[3].address));
 }
 
+TEST_CASE("a token names a FLUSHALL that is shown before its dot has come, while somebody has that") {
+  NodeOptions options;
+  options.exchange_sessions_max = 0;
+  Town town(3, "", options);
+  Clock clear;
+  clear.add(ActorId{99}, {1, 5});
+  const bool somebody = GENERATE(true, false);
+  if (somebody) REQUIRE(town[2].host.store->join_clock(clear, test::now));
+  join_all(town);
+  REQUIRE(town[1].host.store->merge_clear(clear, test::now));
+  CHECK(town[1].node->token().needed.covers(Dot{ActorId{99}, 5}) == somebody);
+}
+
 TEST_CASE("who is alive is not forgotten, and who is not known neither") {
   Town town(2);
   join_all(town);

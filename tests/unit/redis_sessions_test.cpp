@@ -220,16 +220,6 @@ TEST_CASE("WAIT does not count who has the dots of this node's other life") {
   CHECK(reply == ":1\r\n");
 }
 
-TEST_CASE("a token names a FLUSHALL that this node shows before its clock has come to it") {
-  Linked linked;
-  linked.link();
-  Door& door = linked.door;
-  Clock clear;
-  clear.add(ActorId{99}, {1, 5});
-  REQUIRE(door.host.store->merge_clear(clear, door.now.wall));
-  CHECK(door.node.token().needed.covers(Dot{ActorId{99}, 5}));
-}
-
 TEST_CASE("WAIT counts nobody for a write that was undone, and does not wait for it") {
   Linked linked;
   linked.link();
