@@ -52,6 +52,7 @@ void World::rot(std::size_t index) {
   Host& host = *hosts_[index];
   const auto position = host.journal.damage(random_());
   if (!position || *position <= host.disk.durable()) return;
+  trace_host(index, "record " + std::to_string(position->value) + " rots");
   host.rotten = true;
   host.promised = {};
   model_.doubt(host.author, *position);
@@ -67,6 +68,7 @@ void World::scar(std::size_t index) {
   const auto holder = holder_of(index, key, row->second);
   if (!holder) return;
   VirtualDisk::damage(row->second, random_());
+  trace_host(index, "row of " + key.substr(0, 20) + " rots, " + address_of(*holder) + " has it");
   host.scarred.insert(key);
   model_.scar(host.author, key);
   if (chance(0.5)) cut_off(*holder);  // So that it hears first from those who know less.
