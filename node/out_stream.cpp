@@ -160,7 +160,8 @@ OutStream::Look OutStream::look_at(Dot dot, std::string_view row_key, Reading& r
     const bool gone = !found && (store.clear().covers(dot) || store.went_lately(row_key));
     const bool replaced = found && [&] {
       const std::uint64_t last = shown_sequence(*found, dot.actor);
-      return last > dot.sequence && last <= reading.to;
+      // A peer that has the later dot may have it in a row without this one: its writer had lost that.
+      return last > dot.sequence && last <= reading.to && !peer_clock_.covers({dot.actor, last});
     }();
     reading.has_holes = reading.has_holes || gone || replaced;
     if (replaced && planted(Fault::covered_before_replacement))

@@ -99,6 +99,24 @@ TEST_CASE("older writes are covered only when the row that replaced them has arr
   CHECK(streaming.reader.get("hot") == "last");
 }
 
+TEST_CASE("a row travels for an earlier write too when the peer has the later one from elsewhere") {
+  Host writer(1);
+  writer.set("k", "v");
+  writer.set("other", "v");
+  writer.set("k", "later");
+  const ActorId actor = writer.store->identity().actor;
+  OutStream stream{StreamOptions{}};
+  Clock told;
+  told.add({actor, 3});
+  stream.on_clock(told, true);
+  stream.begin(actor, *writer.store);
+  const std::string bytes(stream.next(*writer.store, 1ms, copy).payload);
+  const auto payload = decode_stream_payload(bytes);
+  REQUIRE(payload);
+  REQUIRE(payload->items.size() == 2);
+  CHECK(payload->items[0].row_key == string_row_key("k", writer.store->hash_keys()));
+}
+
 TEST_CASE("writes of every kind come through a stream, in any mix") {
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     INFO("seed " << seed);
