@@ -103,9 +103,8 @@ std::vector<std::string> warnings(const Json& status) {
   if (const Json* found = status.contains("has_space") ? &status["has_space"] : nullptr;
       found && !flag_of(status, "has_space")) {
     out.emplace_back(
-        "the disk is full, or store.max_bytes is reached: values are refused until there is room; deletes "
-        "and "
-        "reads go on");
+        "the disk is full, or store.max_bytes is reached: values are refused until there is room; "
+        "deletes and reads go on");
   }
   if (const std::int64_t damaged = number_of(status, "damaged_rows"); damaged > 0) {
     out.push_back(

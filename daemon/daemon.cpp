@@ -93,8 +93,7 @@ void raise_file_limit() {
 }
 
 std::size_t clients_possible(std::size_t wanted) {
-  constexpr rlim_t others =
-      1200;  // Links, those who have not said yet who they are, store, journal and listeners.
+  constexpr rlim_t others = 1200;  // Links, also of strangers, store, journal and listeners.
   constexpr std::size_t fewest = 16;
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return wanted;

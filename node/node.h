@@ -70,8 +70,8 @@ struct NodeOptions {
   Millis exchange_interval{600'000};  // A scheduled exchange with each peer, whatever the digests say.
   Millis exchange_deadline{10'000};   // Without progress a session ends.
   Millis hello_timeout{2000};         // A link without an accepted hello is closed after so long.
-  std::size_t pending_bytes_max =
-      0;  // Beyond, nothing more is taken from peers until it is committed. 0: no limit.
+  // Not committed yet: beyond, next to nothing is taken from peers. 0: no limit.
+  std::size_t pending_bytes_max = 0;
   std::size_t exchange_sessions_max = 4;
   StreamOptions stream;
   std::size_t stream_peers_max = 8;  // Writes are pushed to so many peers; the others get them by exchanges.

@@ -9,9 +9,8 @@ namespace knit {
 namespace {
 
 constexpr std::uint64_t segments_of_bounds = 64;
-constexpr std::size_t segments_max = 4096;  // Of what is decoded.
-constexpr std::size_t segments_enough =
-    1024;  // Then they grow: writes may come faster than the log is trimmed.
+constexpr std::size_t segments_max = 4096;     // Of what is decoded.
+constexpr std::size_t segments_enough = 1024;  // Then they grow: writes may outrun the trimming.
 
 std::uint64_t age_of(WallTime then, WallTime now) { return now > then ? now.millis - then.millis : 0; }
 

@@ -1,5 +1,6 @@
 #include "daemon/redis/arguments.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "daemon/redis/call.h"

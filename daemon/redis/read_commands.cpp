@@ -43,7 +43,7 @@ void get(Call& call) {
   const auto replicas = quorum_argument(call, 4, call.node().replicas());
   if (!replicas) return;
   if (*replicas == 1) return answer(call);
-  if (call.server().stopping) return call.reply.error("NOQUORUM " + std::string(stops));
+  if (call.server().stopping) return call.reply.error("NOQUORUM " + std::string(daemon_stops));
   Outbox out;
   const auto job = call.node().start_read({call[2]}, *replicas - 1, Node::ReadFrom::nearest, call.now(), out);
   if (!job) return call.reply.error("NOQUORUM " + job.error().message);

@@ -274,9 +274,9 @@ void Session::on_stop() {
   if (fetching()) {
     server_.jobs.erase(fetch_->job);
     server_.node.cancel(fetch_->job);
-    fetch_->done.emplace().error = stops;
+    fetch_->done.emplace().error = daemon_stops;
   }
-  if (wait_) unblock(fmt::format("-ERR {}\r\n", stops));
+  if (wait_) unblock(fmt::format("-ERR {}\r\n", daemon_stops));
 }
 
 void Session::answer_condition(bool met) {
@@ -376,7 +376,7 @@ std::optional<std::string> Session::freshen(const Command& command) {
     return std::nullopt;
   }
   if (!server_.options.read_from_peers) return refuse("");
-  if (server_.stopping) return refuse(fmt::format(", and {}", stops));
+  if (server_.stopping) return refuse(fmt::format(", and {}", daemon_stops));
   std::vector<std::string_view> keys;
   for (const std::size_t at : key_positions(command, parser_.size())) keys.push_back(parser_[at]);
   if (keys.empty()) return refuse(", and this command cannot be answered by one of them");
@@ -476,7 +476,7 @@ void Session::wait_for(JobWait wait) {
   wait_ = std::move(wait);
   wait_->started = server_.now.steady;
   if (wait_->over()) return finish_wait();
-  if (server_.stopping) unblock(fmt::format("-ERR {}\r\n", stops));
+  if (server_.stopping) unblock(fmt::format("-ERR {}\r\n", daemon_stops));
 }
 
 void Session::on_job_done(const JobDone& done) {

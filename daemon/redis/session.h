@@ -60,7 +60,7 @@ class Condition {
 constexpr std::string_view not_caught_up =
     "BEHIND this node has not caught up with its peers since it was started, or since members came or went";
 
-constexpr std::string_view stops = "the daemon stops";
+constexpr std::string_view daemon_stops = "the daemon stops";
 
 // KNIT SESSION ON: no command sees the keys before all this is here.
 struct ReadGate {

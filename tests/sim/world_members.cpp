@@ -157,9 +157,10 @@ void World::upset() {
   if (!faults_) return;
   const std::size_t host = random(hosts_.size());
   const auto action = random(6);
-  // Whom alone others know takes them with it.
-  const bool may_go = action > 2 || all_know_each_other();
-  switch (may_go ? action : 3) {
+  // Whom alone others know would take them with it: it is exiled at most.
+  constexpr std::uint64_t exiles = 3;  // And above.
+  const bool may_go = action >= exiles || all_know_each_other();
+  switch (may_go ? action : exiles) {
     case 0: leave(host); break;
     case 1: wipe(host); break;
     case 2: copy_to(host); break;

@@ -217,8 +217,8 @@ bool World::converged() {
            if (!host->up()) return true;
            const Line& purged = host->store->purged();
            return host->store->tree().complete() && !host->store->has_work() && !host->store->has_damage() &&
-                  host->store->applied() <=
-                      host->store->synced() &&  // Of a rotten tail the journal knows more.
+                  // Of a rotten tail the journal knows more.
+                  host->store->applied() <= host->store->synced() &&
                   root_digest(host->store->tree(), host->store->clear(), cluster_.hash_keys) ==
                       root_digest(first->store->tree(), first->store->clear(), cluster_.hash_keys) &&
                   host->store->clock() == first->store->clock() &&

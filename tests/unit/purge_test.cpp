@@ -26,6 +26,14 @@ struct Purging : Pair {
   void set(Side& side, std::string_view key, Millis lives) {
     side.host.set(key, "v", Expiry{wall(side).millis + static_cast<std::uint64_t>(lives.count())});
   }
+  // Both agree on a time that is an hour off.
+  void purge_with_clocks_ahead() {
+    for (Side* side : {&a, &b}) side->ahead = 1h;
+    set(a, "short", 1s);
+    run(60);
+    REQUIRE(rows() == 0);
+    REQUIRE(a.host.store->purged().expired > now().wall);
+  }
   std::string get(Side& side, std::string_view key) { return side.host.get(key, wall(side)); }
 };
 
@@ -426,11 +434,7 @@ TEST_CASE("a peer that says that all has expired is not believed") {
 
 TEST_CASE("lines that were agreed on by clocks that were ahead take nothing that is alive") {
   Purging pair;
-  for (Side* side : {&pair.a, &pair.b}) side->ahead = 1h;
-  pair.set(pair.a, "short", 1s);
-  pair.run(60);
-  REQUIRE(pair.rows() == 0);
-  REQUIRE(pair.a.host.store->purged().expired > pair.now().wall);
+  pair.purge_with_clocks_ahead();
   const bool both = GENERATE(true, false);  // Or one alone, whose lines are not those of the others then.
   if (!both) pair.b.host.store->forget_expired();
   for (Side* side : {&pair.a, &pair.b}) side->ahead = 0s;
@@ -453,11 +457,7 @@ TEST_CASE("lines that were agreed on by clocks that were ahead take nothing that
 
 TEST_CASE("where all clocks were ahead once, what expires afterwards goes all the same") {
   Purging pair;
-  for (Side* side : {&pair.a, &pair.b}) side->ahead = 1h;
-  pair.set(pair.a, "short", 1s);
-  pair.run(60);
-  REQUIRE(pair.rows() == 0);
-  REQUIRE(pair.a.host.store->purged().expired > pair.now().wall);
+  pair.purge_with_clocks_ahead();
   for (Side* side : {&pair.a, &pair.b}) side->ahead = 0s;
   for (int i = 0; i < 20; ++i) pair.set(pair.a, "short" + std::to_string(i), 5s);
   pair.set(pair.b, "long", 30min);

@@ -220,7 +220,7 @@ TEST_CASE("WAIT does not count who has the dots of this node's other life") {
   CHECK(reply == ":1\r\n");
 }
 
-TEST_CASE("WAIT counts nobody for a write that was undone, and does not wait for it") {
+TEST_CASE("WAIT does not wait for a write that was undone") {
   Linked linked;
   linked.link();
   Door& door = linked.door;
