@@ -100,6 +100,21 @@ void Model::leave_out(std::size_t host) {
   for (Raise& raise : raises_) raise.doubtful = raise.doubtful || raise.host == host;
 }
 
+void Model::give_up(Store& store) {
+  const auto lost = [&](const auto& change) {
+    return is_left_out(change.host) && store.clock().covers(change.dot);
+  };
+  for (auto& [key, writes] : writes_) {
+    const auto row = store.read(key);
+    for (Write& w : writes) w.doubtful = w.doubtful || (lost(w) && row && !is_in(w, row->row, store));
+  }
+  for (Write& c : clears_) c.doubtful = c.doubtful || (lost(c) && !store.clear().covers(c.cleared));
+  for (Addition& a : additions_) {
+    const auto row = store.read(a.key);
+    a.doubtful = a.doubtful || (lost(a) && row && !counts(row->row, a.dot));
+  }
+}
+
 void Model::copied(NodeId from, NodeId to) {
   if (rejoining_.contains(from)) rejoining_.insert(to);
 }

@@ -95,6 +95,10 @@ class Model {
   bool is_left_out(std::size_t host) const { return left_out_.contains(host); }
   void take_in_all() { left_out_.clear(); }
 
+  // This node has given up what its clock lacked. A host that is left out may have written it, and still hold
+  // it: it does not come back with that host.
+  void give_up(Store& store);
+
   // What clients saw that can never be: a dot that names two writes, a write that was shown and then lost.
   const std::optional<std::string>& contradiction() const { return contradiction_; }
   // Empty if the rows of `store` are just what the writes demand, which all nodes have seen by now.

@@ -297,6 +297,7 @@ void World::settle(std::size_t index, Outbox& out) {
     } else if (const auto* notice = std::get_if<Notice>(&output)) {
       trace_host(index, notice->text);
       if (notice->text.find("broke the protocol") != std::string::npos) violation_ = notice->text;
+      if (notice->text.find("no member has them") != std::string::npos) model_.give_up(*host.store);
     }
   }
   if (!host.syncing && !host.undo_waits && host.journal.waiting()) {
