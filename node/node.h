@@ -253,6 +253,7 @@ class Node {
     Millis started{};
     Millis last_progress{};
     Millis last_sent{};
+    std::uint64_t floor_number = 0;  // The peer's, when it began.
   };
   // What the status of a peer showed, beside our own state.
   struct Sight {
@@ -274,7 +275,8 @@ class Node {
     Uint128 root{};
     bool tree_complete{};
     std::uint64_t keys{};
-    bool fenced{};
+    std::uint64_t floor_number{};
+    std::uint64_t fenced{};
     bool writing{};  // A message of an exchange, which the count of those that were sent includes.
     std::string lags;
     bool operator==(const Told&) const = default;
@@ -324,9 +326,10 @@ class Node {
     bool passes = false;
     RowMessages sent;  // On this link.
     RowMessages taken;
-    Clock guard;             // What it has of its floor, while this node rejoins through it; see guard().
-    bool fenced_me = false;  // This node dropped what the peer had purged,
-    bool fenced = false;     // and the peer says the same of us.
+    std::uint64_t floor_number = 0;  // Of that floor, on this link.
+    Clock guard;  // What it has of its floor, while this node rejoins through it; see guard().
+    std::uint64_t fenced_me = 0;  // By which floor of the peer this node has dropped what was purged there,
+    std::uint64_t fenced = 0;     // and by which of ours the peer has.
     std::optional<std::int64_t> clock_ahead;  // Milliseconds, of ours, by its last status on this link.
     std::optional<Ahead> ahead;               // Of this node, which still lacks some of that.
     std::map<ActorId, Stall> stalls;
@@ -417,6 +420,8 @@ class Node {
   void raise_floor(Now now);
   bool am_below(const Peer& peer) const;
   bool is_below(const Peer& peer) const;
+  bool i_fenced(const Peer& peer) const;
+  bool it_fenced(const Peer& peer) const;
   bool may_stream(const Peer& peer) const;
   bool keeps_time(const Peer& peer) const;
   bool may_repair(const Peer& peer) const;

@@ -76,6 +76,7 @@ bool Node::begin_session(Peer& peer, bool only_compare, std::optional<JobId> job
   session.exchange = Exchange::initiate(store_, options, random(), !peer.equal);
   session.initiated = true;
   session.job = job;
+  session.floor_number = peer.floor_number;
   session.started = session.last_progress = session.last_sent = now.steady;
   peer.scheduled_due = false;
   peer.unequal_statuses = 0;
@@ -152,6 +153,7 @@ void Node::step_session(Peer& peer, Now now, Outbox& out) {
   if (!session.exchange->finished()) return;
   const bool fenced = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
                       session.exchange->outcome() == Exchange::Outcome::compared;
+  if (fenced) peer.fenced_me = session.floor_number;
   end_session(peer, {}, now, out);
   if (fenced) return on_fenced(peer, now, out);
   send_status(peer, now, out);
@@ -159,7 +161,6 @@ void Node::step_session(Peer& peer, Now now, Outbox& out) {
 
 // The first half of a rejoin is through; the second one follows at once.
 void Node::on_fenced(Peer& peer, Now now, Outbox& out) {
-  peer.fenced_me = true;
   send_status(peer, now, out);
   if (may_begin_session(peer)) begin_session(peer, false, std::nullopt, now, out);
 }

@@ -216,10 +216,17 @@ bool Node::may_stream(const Peer& peer) const {
   return planted(Fault::merged_from_below) || (!am_below(peer) && !is_below(peer));
 }
 
+// A fence holds for the floor by which rows were dropped. Above it the peer may have dropped what is still
+// here.
+bool Node::i_fenced(const Peer& peer) const {
+  return peer.fenced_me != 0 && peer.fenced_me == peer.floor_number;
+}
+bool Node::it_fenced(const Peer& peer) const { return peer.fenced == store_.floor_number(); }
+
 // Who lies below the floor of the other drops what was purged there, before any row goes to and fro.
 bool Node::may_repair(const Peer& peer) const {
-  const bool i_may = !am_below(peer) || peer.fenced_me;
-  const bool it_may = !is_below(peer) || (peer.fenced && peer.stream.peer_clock().covers(guard_));
+  const bool i_may = !am_below(peer) || i_fenced(peer);
+  const bool it_may = !is_below(peer) || (it_fenced(peer) && peer.stream.peer_clock().covers(guard_));
   return planted(Fault::merged_from_below) || (i_may && it_may);
 }
 
@@ -229,7 +236,7 @@ bool Node::may_repair(const Peer& peer) const {
 std::optional<ExchangeMode> Node::mode_with(const Peer& peer, bool only_compare) const {
   if (only_compare) return ExchangeMode::compare;
   if (may_repair(peer)) return ExchangeMode::repair;
-  const bool fences = am_below(peer) && !peer.fenced_me && peer.stream.peer_clock().covers(guard_);
+  const bool fences = am_below(peer) && !i_fenced(peer) && peer.stream.peer_clock().covers(guard_);
   return fences ? std::optional(ExchangeMode::fence) : std::nullopt;
 }
 

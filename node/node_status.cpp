@@ -37,19 +37,13 @@ std::uint64_t Node::meeting_answer(const Peer& peer) const {
 }
 
 Node::Told Node::my_state(const Peer& peer, Now now) {
-  return {store_.clock(),
-          expired_,
-          store_.floor(),
-          store_.purged(),
-          store_.passes(),
-          meeting_,
-          meeting_answer(peer),
-          root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
-          store_.tree().complete(),
-          store_.key_count(now.wall),
-          peer.fenced_me,
-          is_at_work(peer),
-          my_lags(now)};
+  return {store_.clock(),           expired_,
+          store_.floor(),           store_.purged(),
+          store_.passes(),          meeting_,
+          meeting_answer(peer),     root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
+          store_.tree().complete(), store_.key_count(now.wall),
+          store_.floor_number(),    peer.fenced_me,
+          is_at_work(peer),         my_lags(now)};
 }
 
 // Nothing new costs nothing. What is new in the clock is told, not all of it.
@@ -84,6 +78,7 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.batches = begun.batches;
   status.turns = begun.turns;
   status.rows = begun.reads;
+  status.floor_number = state.floor_number;
   status.fenced = state.fenced;
   status.time = now.wall;
   status.expired = state.expired;
@@ -177,13 +172,12 @@ bool Node::take_clock(Peer& peer, const Status& status) {
     peer.floor.emplace();
     peer.purged = {};
   }
-  const bool rises = !peer.floor->clock.covers(floor);
   peer.floor->clock.join(Clock::common_bases(floor, floor));
   peer.floor->expired = status.floor_expired;
   peer.purged = {std::move(peer.purged.clock), status.purged_expired};
   peer.purged.clock.join(Clock::common_bases(purged, purged));
   peer.passes = status.passes;
-  if (rises && am_below(peer)) peer.fenced_me = false;
+  peer.floor_number = status.floor_number;
   if (!peer.stream.peer_clock().within_limits() || !peer.floor->clock.within_limits() ||
       !peer.purged.clock.within_limits())
     return false;

@@ -70,13 +70,13 @@ void pack(Packer& out, const Hello& m) {
 }
 
 void pack(Packer& out, const Status& m) {
-  begin(out, Kind::status, 19);
+  begin(out, Kind::status, 20);
   pack_binary(out, packed_root(m.root));
   out.pack(m.tree_complete).pack(m.keys).pack(m.clock_whole);
   pack_binary(out, m.clock);
   pack_binary(out, m.floor);
   pack_binary(out, m.purged);
-  out.pack(m.batches).pack(m.turns).pack(m.rows).pack(m.fenced).pack(m.time.millis);
+  out.pack(m.batches).pack(m.turns).pack(m.rows).pack(m.floor_number).pack(m.fenced).pack(m.time.millis);
   out.pack(m.expired.millis).pack(m.floor_expired.millis).pack(m.purged_expired.millis).pack(m.passes);
   out.pack(m.meeting).pack(m.meeting_heard);
   pack_binary(out, m.lags);
@@ -250,7 +250,8 @@ Message read_status(Fields& in) {
   m.batches = in.number();
   m.turns = in.number();
   m.rows = in.number();
-  m.fenced = in.boolean();
+  m.floor_number = in.number();
+  m.fenced = in.number();
   m.time = {in.number()};
   m.expired = {in.number()};
   m.floor_expired = {in.number()};

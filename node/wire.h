@@ -14,7 +14,7 @@
 
 namespace knit {
 
-constexpr std::uint64_t protocol_version = 8;  // The one this build speaks.
+constexpr std::uint64_t protocol_version = 9;  // The one this build speaks.
 
 constexpr std::size_t control_message_bytes_max = 512 << 10;
 constexpr std::size_t exchange_message_bytes_max = value_bytes_max + (8 << 20);  // One row fits whole.
@@ -66,16 +66,17 @@ struct Status {
   std::string_view clock{};  // Encoded.
   std::string_view floor{};  // As clock.
   std::string_view purged{};
-  std::uint64_t batches{};        // So many stream batches, and
-  std::uint64_t turns{};          // messages of exchanges, and
-  std::uint64_t rows{};           // of reads of several replicas, the sender has sent on this link.
-  bool fenced{};                  // The sender holds nothing that the receiver purged.
-  WallTime time;                  // By the sender's clock.
-  WallTime expired;               // What expires by then has expired, says the sender;
-  WallTime floor_expired;         // as it knows, so say all,
-  WallTime purged_expired;        // and all know of each other.
-  bool passes{};                  // Rows at or below the purged line may still be here.
-  std::uint64_t meeting{};        // The sender wants to be told what the receiver has: so many times, lately.
+  std::uint64_t batches{};       // So many stream batches, and
+  std::uint64_t turns{};         // messages of exchanges, and
+  std::uint64_t rows{};          // of reads of several replicas, the sender has sent on this link.
+  std::uint64_t floor_number{};  // Rises with the sender's floor; not 0.
+  std::uint64_t fenced{};        // The sender has dropped what lay below the receiver's floor of that number.
+  WallTime time;                 // By the sender's clock.
+  WallTime expired;              // What expires by then has expired, says the sender;
+  WallTime floor_expired;        // as it knows, so say all,
+  WallTime purged_expired;       // and all know of each other.
+  bool passes{};                 // Rows at or below the purged line may still be here.
+  std::uint64_t meeting{};       // The sender wants to be told what the receiver has: so many times, lately.
   std::uint64_t meeting_heard{};  // The receiver's last, that was heard before this was written.
   std::string_view lags{};  // How far peers are behind the sender's writes: (node 8 | milliseconds varint)...
 };

@@ -166,6 +166,7 @@ class Store final : public Replica {
   // Purge; see store_purge.cpp. All members have come to `floor`: a fact that never changes.
   Result<void> raise_floor(const Line& floor);
   const Line& floor() const { return floor_; }
+  std::uint64_t floor_number() const { return floor_number_; }  // Rises with its clock; from 1 at each start.
   // All members know of each other that they have come to `common_floor`: work() purges up to there.
   void purge_to(const Line& common_floor);
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
@@ -358,6 +359,7 @@ class Store final : public Replica {
   // Actors of whom a dot in the rows was not gained for want of room, since their dots were covered last.
   std::set<ActorId> ungained_;
   Line floor_;
+  std::uint64_t floor_number_ = 1;
   Line purged_;
   Line purge_target_;
   std::uint64_t purged_rows_ = 0;

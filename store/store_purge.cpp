@@ -26,6 +26,7 @@ constexpr std::size_t spent_rows_max = 1 << 16;  // Remembered, of each kind.
 
 Result<void> Store::raise_floor(const Line& floor) {
   if (floor_.covers(floor)) return {};
+  if (!floor_.clock.covers(floor.clock)) ++floor_number_;
   floor_.join(floor);
   put_floor();
   return {};

@@ -290,6 +290,38 @@ TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part 
   CHECK_FALSE(peer.store->has_damage());  // Who has all that was here has shown its rows.
 }
 
+// The peer was an old copy too, and rejoins elsewhere between the fence and the exchange.
+TEST_CASE("a fence counts for the floor alone by which rows were dropped") {
+  for (int messages = 0; messages < 40; ++messages) {
+    INFO("the peer rejoins after " << messages << " messages");
+    Pair pair;
+    Host third(3);
+    Host &late = pair.a.host, &peer = pair.b.host;
+    third.set("deleted", "v");
+    late.take_rows_of(third);
+    peer.take_rows_of(third);
+    REQUIRE(late.store->join_clock(third.store->clock(), test::now));
+    third.set("other", "v");
+    peer.take_rows_of(third);
+    REQUIRE(peer.store->join_clock(third.store->clock(), test::now));
+    REQUIRE(peer.store->raise_floor({third.store->clock(), {}}));
+    pair.link({1}, pair.a, pair.b);
+    for (int i = 0; i < messages; ++i) {
+      if (!pair.deliver(pair.a, pair.b) && !pair.deliver(pair.b, pair.a)) pair.tick(50ms);
+    }
+    if (late.store->clock().covers(peer.store->floor().clock)) break;
+    REQUIRE(third.keyspace->remove("deleted", test::now));
+    const std::string row_key = string_row_key("deleted", peer.store->hash_keys());
+    REQUIRE(peer.store->keep_what_is_in(row_key, {}, third.store->clock()));
+    REQUIRE(peer.store->join_clock(third.store->clock(), test::now));
+    REQUIRE(peer.store->raise_floor({third.store->clock(), {}}));
+    pair.run(40);
+    CHECK(pair.equal());
+    CHECK(late.get("deleted") == "(nil)");
+    CHECK(peer.get("deleted") == "(nil)");
+  }
+}
+
 TEST_CASE("what a node had lost when an exchange began is promised to nobody by that exchange") {
   int healed_between = 0;
   for (const bool begins : {true, false}) {
