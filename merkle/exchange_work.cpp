@@ -426,9 +426,9 @@ Result<void> ExchangeWork::collect(const wire::Versions& versions, const std::ve
   return {};
 }
 
-// Rejoin: what the peer does not have, at or below its floor, goes. A row that has changed since it was
-// listed cannot be judged: its range is compared once more. So is one for which the peer shows another value:
-// that is fetched first, or nothing were shown until the repair. (Not from a peer that must rejoin too.)
+// Rejoin: what the peer does not have, at or below its floor, goes. A row for which the peer shows another
+// value is fetched first, or nothing were shown until the repair (not from a peer that must rejoin too), and
+// its range is compared once more.
 Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& answered, wire::Turn& reply) {
   std::map<Short, const wire::TaggedVersion*> tagged;
   for (const wire::TaggedVersion& row : versions.rows) tagged[row.tag] = &row;
@@ -436,31 +436,36 @@ Result<void> ExchangeWork::drop(const wire::Versions& versions, const Answered& 
     const auto same = tagged.find(hashes_.tag(row_key));
     return same == tagged.end() ? nullptr : same->second;
   };
-  std::vector<std::string> lacked;
+  std::vector<std::string> judged, changed;
   wire::Wants wants{versions.prefix, {}};
-  bool changed = false;
+  std::size_t settled = 0;
   const bool may_fetch = fetches_ && takes_rows() && fetched_.size() < options_.work_max;
   auto visited = replica_.visit_rows(versions.prefix.range(), {}, [&](const RowView& row) {
     const Short digest = hashes_.row(row.digest);
-    const bool judged = contains(answered.lacked, digest);
-    changed = changed || (!judged && !contains(answered.settled, digest));
-    if (!judged) return true;
-    if (may_fetch && shows_news(theirs(row.row_key), row)) {
+    const wire::TaggedVersion* same = theirs(row.row_key);
+    if (contains(answered.settled, digest)) {
+      ++settled;
+    } else if (may_fetch && shows_news(same, row)) {
       wants.tags.push_back(hashes_.tag(row.row_key));
+    } else if (same != nullptr || contains(answered.lacked, digest)) {
+      judged.emplace_back(row.row_key);
     } else {
-      lacked.emplace_back(row.row_key);
+      changed.emplace_back(row.row_key);
     }
     return true;
   });
+  // One that has changed since it was listed may be settled in what the peer has. Not if all those are there.
+  const bool all_settled = settled == answered.settled.size();
+  if (all_settled) judged.insert(judged.end(), changed.begin(), changed.end());
   if (!wants.tags.empty()) {
     sort_unique(wants.tags);
     in_flight_ += share(versions.prefix);
     reply.wants.push_back(std::move(wants));
     fetched_.push_back(versions.prefix);
-  } else if (changed) {
+  } else if (!all_settled && !changed.empty()) {
     compare(versions.prefix);
   }
-  for (const std::string& row_key : lacked) {
+  for (const std::string& row_key : judged) {
     if (!visited) break;
     const wire::TaggedVersion* same = theirs(row_key);
     visited =

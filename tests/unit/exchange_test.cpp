@@ -257,6 +257,40 @@ TEST_CASE("a comparison lists exactly what differs and changes nothing") {
   }
 }
 
+TEST_CASE("who rejoins comes to an end although a key is written all the while") {
+  for (unsigned seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    Random random(seed);
+    MapReplica late({1}), peer({2});
+    for (int i = 0; i < 300; ++i) write_something(peer, random, 100);
+    run_to_end(late, peer);
+    for (int i = 0; i < 300; ++i) write_something(peer, random, 100);
+    peer.purge(peer.clock());
+    SessionOptions options;
+    options.initiator.mode = ExchangeMode::fence;
+    options.initiator.fence = peer.clock();
+    options.messages_max = 40;
+    std::map<std::string, std::string> wrote;
+    options.between = [&] {
+      const std::string hot = key(random() % 3);
+      late.write(hot, wrote[hot] = std::to_string(random()));
+      late.add("counter", 1);
+    };
+    const Session session = run(late, peer, options);
+    REQUIRE_FALSE(session.error);
+    REQUIRE(session.initiator->finished());
+    run_to_end(late, peer);
+    require_equal(late, peer);
+    for (const auto& [name, value] : wrote) {
+      const auto row = late.rows().find(string_row_key(name, late.hash_keys()));
+      REQUIRE(row != late.rows().end());
+      const auto& siblings = row->second.siblings();
+      REQUIRE(
+          std::any_of(siblings.begin(), siblings.end(), [&](const Sibling& s) { return s.value == value; }));
+    }
+  }
+}
+
 // One replica lags behind a line that its peer has come to: what was deleted there, and what superseded the
 // values that it still shows, is known nowhere any more.
 TEST_CASE("who rejoins drops what was purged, and shows a key all the while that the peer shows") {
