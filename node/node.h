@@ -327,7 +327,8 @@ class Node {
     RowMessages sent;  // On this link.
     RowMessages taken;
     std::uint64_t floor_number = 0;  // Of that floor, on this link.
-    Clock guard;  // What it has of its floor, while this node rejoins through it; see guard().
+    Clock guard;        // What it has of its floor, while this node rejoins through it; see guard().
+    Millis guard_to{};  // See give_up_guards().
     std::uint64_t fenced_me = 0;  // By which floor of the peer this node has dropped what was purged there,
     std::uint64_t fenced = 0;     // and by which of ours the peer has.
     std::optional<std::int64_t> clock_ahead;  // Milliseconds, of ours, by its last status on this link.
@@ -410,6 +411,8 @@ class Node {
   static RowMessages rows_through(const Peer& peer);
   void guard(Peer& peer, Now now, Outbox& out);
   void end_guard(Peer& peer);
+  Millis guard_patience();
+  void give_up_guards(Now now);
   void hold_purge();
   void hasten_lines(Peer& peer) const;
   bool knows_members() const;

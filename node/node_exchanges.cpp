@@ -213,6 +213,7 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
                             session.exchange->outcome() != Exchange::Outcome::compared;
   if (fence_failed) end_guard(peer);
   peer.paused_to = now.steady + peer.pause;
+  if (!peer.guard.empty()) peer.guard_to = now.steady + guard_patience();
   ExchangeReport report;
   report.peer = peer.hello.node;
   report.peer_name = peer.hello.name;

@@ -13,7 +13,8 @@ namespace knit {
 
 namespace {
 
-constexpr int gap_statuses = 5;  // So long nothing more of a lost write must turn up.
+constexpr int guard_statuses = 8;  // So long at least a rejoin may stand still.
+constexpr int gap_statuses = 5;    // So long nothing more of a lost write must turn up.
 
 }  // namespace
 
@@ -198,6 +199,7 @@ bool Node::is_below(const Peer& peer) const {
 void Node::guard(Peer& peer, Now now, Outbox& out) {
   if (planted(Fault::rejoined_without_guard)) return;
   peer.guard = fence_of(peer);
+  peer.guard_to = now.steady + guard_patience();
   guard_.join(peer.guard);
   for (auto& [id, other] : peers_) {
     if (other.session && is_below(other)) end_session(other, "this node rejoins", now, out);
@@ -209,6 +211,20 @@ void Node::end_guard(Peer& peer) {
   peer.guard = {};
   guard_ = {};
   for (const auto& [id, other] : peers_) guard_.join(other.guard);
+}
+
+Millis Node::guard_patience() {
+  return (guard_statuses + random() % guard_statuses) * options_.status_interval;
+}
+
+// Of four or more that lie below each other each may wait for another one, in a ring. Whoever gives up first
+// drops what its peer has purged once more, later.
+void Node::give_up_guards(Now now) {
+  for (auto& [id, peer] : peers_) {
+    if (peer.guard.empty() || peer.session || now.steady < peer.guard_to) continue;
+    end_guard(peer);
+    peer.fenced_me = 0;
+  }
 }
 
 // Whether streams may run, which only add to clocks that cover the floors.
@@ -230,13 +246,16 @@ bool Node::may_repair(const Peer& peer) const {
   return planted(Fault::merged_from_below) || (i_may && it_may);
 }
 
-// What a session with this peer is to do. Empty: somebody must rejoin first. A node that rejoins already does
-// so through another peer, too, if that one has what it guards (the first may be damaged, and not pass on its
-// clock); against two that lie below each other it could never guard.
+// What a session with this peer is to do. Empty: somebody must rejoin first. Of two that lie below each other
+// the one with the lower id begins: three would wait for each other in a ring. A node that rejoins already
+// does so through another peer, too, if that one has what it guards (the first may be damaged, and not pass
+// on its clock); against two that lie below each other it could never guard.
 std::optional<ExchangeMode> Node::mode_with(const Peer& peer, bool only_compare) const {
   if (only_compare) return ExchangeMode::compare;
   if (may_repair(peer)) return ExchangeMode::repair;
-  const bool fences = am_below(peer) && !i_fenced(peer) && peer.stream.peer_clock().covers(guard_);
+  const bool mine_to_begin = !is_below(peer) || it_fenced(peer) || store_.identity().node < peer.hello.node;
+  const bool fences =
+      am_below(peer) && !i_fenced(peer) && mine_to_begin && peer.stream.peer_clock().covers(guard_);
   return fences ? std::optional(ExchangeMode::fence) : std::nullopt;
 }
 

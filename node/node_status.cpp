@@ -277,6 +277,7 @@ void Node::on_tick(Now now, Outbox& out) {
   forget_wrong_time(now, out);
   let_expire(now);
   raise_floor(now);
+  give_up_guards(now);
   may_trickle_ = true;
   // A commit may have made room, and what is held may have waited long enough.
   streams_behind_ = streams_behind_ || options_.causal || may_take_some();

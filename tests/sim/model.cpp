@@ -171,11 +171,19 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
   std::set<std::size_t> hosts;
   Shown expected;
   const auto& writes = writes_of(key);
+  const bool a_fence_was_lost = std::any_of(fenced_through_.begin(), fenced_through_.end(),
+                                            [&](std::size_t host) { return missed_.contains(host); });
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
     const bool doubtful = is_doubtful(*w);
     const bool host_wrote_later = !hosts.insert(w->host).second;
     const bool held = holds(row, w->dot);
-    if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) continue;
+    if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) {
+      // Who has rejoined through a host that is lost dropped what this had superseded, and did not get this.
+      for (const Dot dot : w->superseded) {
+        if (a_fence_was_lost && is_missed(*w) && floor_.clock.covers(dot)) perhaps.add(dot);
+      }
+      continue;
+    }
     // Of a gap that was given up, as of one that was purged, nothing is left.
     const bool left_no_trace =
         doubtful && !held && (is_missed(*w) || is_purged(*w) || perhaps.covers(w->dot));

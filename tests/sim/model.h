@@ -71,9 +71,12 @@ class Model {
   // The host's row of this key was damaged.
   void scar(std::size_t host, const std::string& key);
 
-  // This node drops what its peers have purged, and may drop it before it has what superseded it; until all
-  // are equal.
-  void rejoins(NodeId node) { rejoining_.insert(node); }
+  // This node drops what the host does not show, and may drop it before it has what superseded it; until all
+  // are equal, or for good if the host is lost meanwhile.
+  void rejoins(NodeId node, std::size_t through) {
+    rejoining_.insert(node);
+    fenced_through_.insert(through);
+  }
   void copied(NodeId from, NodeId to);
   void all_are_equal() { rejoining_.clear(); }
 
@@ -147,6 +150,7 @@ class Model {
   std::set<Dot> told_;
   Line floor_;
   std::set<NodeId> rejoining_;
+  std::set<std::size_t> fenced_through_;
   std::set<std::size_t> missed_;
   std::set<std::size_t> left_out_;
   std::optional<std::string> contradiction_;

@@ -286,7 +286,7 @@ void World::settle(std::size_t index, Outbox& out) {
   host.node->push(now(host), out);
   for (Output& output : out) {
     if (auto* send = std::get_if<Send>(&output)) {
-      note_rejoin(host, *send);
+      note_rejoin(index, *send);
       host.held.push_back(std::move(*send));
     } else if (const auto* close = std::get_if<CloseLink>(&output)) {
       at(Millis(0), [this, link = close->link] { break_link(link); });
@@ -321,11 +321,16 @@ void World::settle(std::size_t index, Outbox& out) {
                                            }))});
 }
 
-void World::note_rejoin(const Host& host, const Send& send) {
+void World::note_rejoin(std::size_t index, const Send& send) {
   if (send.channel != Channel::exchange) return;
   const auto message = decode_message(send.message);
   const auto* open = message ? std::get_if<ExchangeOpen>(&*message) : nullptr;
-  if (open != nullptr && Exchange::mode_asked(open->payload) == ExchangeMode::fence) model_.rejoins(host.id);
+  if (open == nullptr || Exchange::mode_asked(open->payload) != ExchangeMode::fence) return;
+  const auto link = links_.find(send.link);
+  if (link == links_.end()) return;
+  const auto& ends = link->second.ends;
+  const std::size_t through = ends[0] == index ? ends[1] : ends[0];
+  model_.rejoins(hosts_[index]->id, hosts_[through]->author);
 }
 
 void World::sync_done(std::size_t index, JournalPosition position) {

@@ -150,7 +150,7 @@ class World {
   void break_link(LinkId link);
   void deliver(LinkId link, std::size_t to, Channel channel, std::string message);
   void settle(std::size_t host, Outbox& out);
-  void note_rejoin(const Host& host, const Send& send);
+  void note_rejoin(std::size_t index, const Send& send);
   void release(std::size_t host);
   void sync_done(std::size_t host, JournalPosition position);
   void commit_done(std::size_t host);

@@ -1,5 +1,7 @@
 // What vanishes from two nodes because both have come to a line: store/store_purge.cpp, node/node_floor.cpp.
 #include <catch2/catch.hpp>
+#include <map>
+#include <random>
 
 #include "unit/exchange_play.h"
 #include "unit/node_pair.h"
@@ -319,6 +321,69 @@ TEST_CASE("a fence counts for the floor alone by which rows were dropped") {
     CHECK(pair.equal());
     CHECK(late.get("deleted") == "(nil)");
     CHECK(peer.get("deleted") == "(nil)");
+  }
+}
+
+// Each waits for another one to fence, which takes nothing from who lacks what it guards itself: a ring.
+TEST_CASE("any number of nodes that lie below each other become equal") {
+  for (unsigned seed = 1; seed <= 150; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    std::deque<Side> sides;
+    for (std::uint64_t id = 1; id <= 3 + seed % 4; ++id) {
+      Side& side = sides.emplace_back(id, "n" + std::to_string(id), test::streaming_to(8));
+      side.host.set("of " + std::to_string(id), "v");
+      REQUIRE(side.host.store->raise_floor({side.host.store->clock(), {}}));
+    }
+    for (std::size_t i = 0; i < sides.size(); ++i) {  // Some know some of the others, one way.
+      Host& host = sides[i].host;
+      Host& known = sides[random() % sides.size()].host;
+      if (&host == &known || random() % 2 == 0) continue;
+      host.take_rows_of(known);
+      REQUIRE(host.store->join_clock(known.store->clock(), test::now));
+      if (random() % 2 == 0) REQUIRE(host.store->raise_floor(known.store->floor()));
+    }
+    Millis time{1000};
+    const auto now = [&] { return Now{{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; };
+    std::map<LinkId, std::pair<Side*, Side*>> links;
+    const auto let = [&](Side& side, auto act) {
+      Outbox out;
+      act(out);
+      while (side.node->has_work()) side.node->work(now(), out);
+      side.node->push(now(), out);
+      side.take(out);
+      side.host.commit();
+    };
+    for (Side& dialer : sides) {
+      for (Side& other : sides) {
+        if (&dialer >= &other) continue;
+        const LinkId id{links.size() + 1};
+        links[id] = {&dialer, &other};
+        let(dialer,
+            [&](Outbox& out) { dialer.node->on_link_up(id, other.node->options().address, now(), out); });
+        let(other, [&](Outbox& out) { other.node->on_link_up(id, "", now(), out); });
+      }
+    }
+    const auto equal = [&] {
+      return std::all_of(sides.begin(), sides.end(), [&](const Side& side) {
+        return side.host.store->clock() == sides[0].host.store->clock() &&
+               side.host.root() == sides[0].host.root();
+      });
+    };
+    for (int step = 0; step < 40'000 && !equal(); ++step) {
+      Side& from = sides[random() % sides.size()];
+      if (from.sent.empty()) {
+        time += 10ms;
+        let(from, [&](Outbox& out) { from.node->on_tick(now(), out); });
+        continue;
+      }
+      const Send send = std::move(from.sent.front());
+      from.sent.pop_front();
+      const auto& [one, other] = links.at(send.link);
+      Side& to = one == &from ? *other : *one;
+      let(to, [&](Outbox& out) { to.node->on_message(send.link, send.channel, send.message, now(), out); });
+    }
+    CHECK(equal());
   }
 }
 
