@@ -171,6 +171,7 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
   std::set<std::size_t> hosts;
   Shown expected;
   const auto& writes = writes_of(key);
+  const bool rejoins = rejoining_.contains(store.identity().node);
   const bool a_fence_was_lost = std::any_of(fenced_through_.begin(), fenced_through_.end(),
                                             [&](std::size_t host) { return missed_.contains(host); });
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
@@ -185,8 +186,9 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
       continue;
     }
     // Of a gap that was given up, as of one that was purged, nothing is left.
+    const bool may_be_dropped = rejoins && floor_.clock.covers(w->dot);
     const bool left_no_trace =
-        doubtful && !held && (is_missed(*w) || is_purged(*w) || perhaps.covers(w->dot));
+        doubtful && !held && (is_missed(*w) || is_purged(*w) || perhaps.covers(w->dot) || may_be_dropped);
     for (const Dot dot : w->superseded) (left_no_trace ? perhaps : superseded).add(dot);
     const bool trimmed = floor_.clock.covers(w->dot) && host_wrote_later;
     const bool overwritten = row.context().covers(w->dot) || own_purged.covers(w->dot) || trimmed;
