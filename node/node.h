@@ -276,7 +276,7 @@ class Node {
     bool tree_complete{};
     std::uint64_t keys{};
     std::uint64_t floor_number{};
-    std::uint64_t fenced{};
+    std::uint64_t fenced_at{};
     bool writing{};  // A message of an exchange, which the count of those that were sent includes.
     std::string lags;
     bool operator==(const Told&) const = default;
@@ -329,8 +329,8 @@ class Node {
     std::uint64_t floor_number = 0;  // Of that floor, on this link.
     Clock guard;        // What it has of its floor, while this node rejoins through it; see guard().
     Millis guard_to{};  // See give_up_guards().
-    std::uint64_t fenced_me = 0;  // By which floor of the peer this node has dropped what was purged there,
-    std::uint64_t fenced = 0;     // and by which of ours the peer has.
+    std::uint64_t i_fenced_at = 0;  // By which floor of the peer this node has dropped what was purged there,
+    std::uint64_t it_fenced_at = 0;           // and by which of ours the peer has.
     std::optional<std::int64_t> clock_ahead;  // Milliseconds, of ours, by its last status on this link.
     std::optional<Ahead> ahead;               // Of this node, which still lacks some of that.
     std::map<ActorId, Stall> stalls;
@@ -411,7 +411,7 @@ class Node {
   static RowMessages rows_through(const Peer& peer);
   void guard(Peer& peer, Now now, Outbox& out);
   void end_guard(Peer& peer);
-  Millis guard_patience();
+  Millis draw_patience();
   void give_up_guards(Now now);
   void hold_purge();
   void hasten_lines(Peer& peer) const;

@@ -99,6 +99,7 @@ void Node::raise_floor(Now now) {
     if (peer.guard.empty() || !store_.clock().covers(peer.guard)) continue;
     floor.clock.join(Clock::common_bases(peer.guard, peer.guard));
     end_guard(peer);
+    store_.renumber_floor();  // It may have been as high before, when damage took what lay below.
   }
   for (const auto& [id, peer] : peers_) {
     if (!peer.floor || store_.floor().covers(*peer.floor) || !may_adopt(peer.floor->clock)) continue;
@@ -199,7 +200,7 @@ bool Node::is_below(const Peer& peer) const {
 void Node::guard(Peer& peer, Now now, Outbox& out) {
   if (planted(Fault::rejoined_without_guard)) return;
   peer.guard = fence_of(peer);
-  peer.guard_to = now.steady + guard_patience();
+  peer.guard_to = now.steady + draw_patience();
   guard_.join(peer.guard);
   for (auto& [id, other] : peers_) {
     if (other.session && is_below(other)) end_session(other, "this node rejoins", now, out);
@@ -213,7 +214,7 @@ void Node::end_guard(Peer& peer) {
   for (const auto& [id, other] : peers_) guard_.join(other.guard);
 }
 
-Millis Node::guard_patience() {
+Millis Node::draw_patience() {
   return (guard_statuses + random() % guard_statuses) * options_.status_interval;
 }
 
@@ -223,7 +224,7 @@ void Node::give_up_guards(Now now) {
   for (auto& [id, peer] : peers_) {
     if (peer.guard.empty() || peer.session || now.steady < peer.guard_to) continue;
     end_guard(peer);
-    peer.fenced_me = 0;
+    peer.i_fenced_at = 0;
   }
 }
 
@@ -235,9 +236,9 @@ bool Node::may_stream(const Peer& peer) const {
 // A fence holds for the floor by which rows were dropped. Above it the peer may have dropped what is still
 // here.
 bool Node::i_fenced(const Peer& peer) const {
-  return peer.fenced_me != 0 && peer.fenced_me == peer.floor_number;
+  return peer.i_fenced_at != 0 && peer.i_fenced_at == peer.floor_number;
 }
-bool Node::it_fenced(const Peer& peer) const { return peer.fenced == store_.floor_number(); }
+bool Node::it_fenced(const Peer& peer) const { return peer.it_fenced_at == store_.floor_number(); }
 
 // Who lies below the floor of the other drops what was purged there, before any row goes to and fro.
 bool Node::may_repair(const Peer& peer) const {

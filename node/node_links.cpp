@@ -109,7 +109,7 @@ void Node::leave(Peer& peer) {
   end_guard(peer);
   peer.line.end();
   peer.sent = peer.taken = {};
-  peer.floor_number = peer.fenced_me = peer.fenced = 0;
+  peer.floor_number = peer.i_fenced_at = peer.it_fenced_at = 0;
   peer.shown.reset();
   peer.told.reset();
   peer.meeting_heard = 0;

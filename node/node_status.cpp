@@ -42,7 +42,7 @@ Node::Told Node::my_state(const Peer& peer, Now now) {
           store_.passes(),          meeting_,
           meeting_answer(peer),     root_digest(store_.tree(), store_.clear(), store_.hash_keys()),
           store_.tree().complete(), store_.key_count(now.wall),
-          store_.floor_number(),    peer.fenced_me,
+          store_.floor_number(),    peer.i_fenced_at,
           is_at_work(peer),         my_lags(now)};
 }
 
@@ -79,7 +79,7 @@ void Node::send_status(Peer& peer, Now now, Outbox& out) {
   status.turns = begun.turns;
   status.rows = begun.reads;
   status.floor_number = state.floor_number;
-  status.fenced = state.fenced;
+  status.fenced_at = state.fenced_at;
   status.time = now.wall;
   status.expired = state.expired;
   status.floor_expired = state.floor.expired;
@@ -125,7 +125,7 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});
   }
-  peer.fenced = status.fenced;
+  peer.it_fenced_at = status.fenced_at;
   note_time(peer, status.time, now, out);
   peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock(), status.expired};
   push_again_ = true;
@@ -207,7 +207,9 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   const bool below = am_below(peer);
   const bool beyond_streams = below || (!clocks_equal && help(peer, now) && comparable);
   if (clocks_equal) peer.stalls.clear();
-  if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || is_paused(peer, now)) return;
+  const bool my_turn = below && it_fenced(peer);  // It waits for us, and not for ever.
+  if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || (!my_turn && is_paused(peer, now)))
+    return;
   // Of two whose rows differ one begins; the other only if that one does not seem to.
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
   if (beyond_streams || mine_to_begin || peer.unequal_statuses > patience_statuses)

@@ -76,7 +76,7 @@ void pack(Packer& out, const Status& m) {
   pack_binary(out, m.clock);
   pack_binary(out, m.floor);
   pack_binary(out, m.purged);
-  out.pack(m.batches).pack(m.turns).pack(m.rows).pack(m.floor_number).pack(m.fenced).pack(m.time.millis);
+  out.pack(m.batches).pack(m.turns).pack(m.rows).pack(m.floor_number).pack(m.fenced_at).pack(m.time.millis);
   out.pack(m.expired.millis).pack(m.floor_expired.millis).pack(m.purged_expired.millis).pack(m.passes);
   out.pack(m.meeting).pack(m.meeting_heard);
   pack_binary(out, m.lags);
@@ -251,7 +251,8 @@ Message read_status(Fields& in) {
   m.turns = in.number();
   m.rows = in.number();
   m.floor_number = in.number();
-  m.fenced = in.number();
+  in.require(m.floor_number != 0);
+  m.fenced_at = in.number();
   m.time = {in.number()};
   m.expired = {in.number()};
   m.floor_expired = {in.number()};

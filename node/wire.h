@@ -66,17 +66,17 @@ struct Status {
   std::string_view clock{};  // Encoded.
   std::string_view floor{};  // As clock.
   std::string_view purged{};
-  std::uint64_t batches{};       // So many stream batches, and
-  std::uint64_t turns{};         // messages of exchanges, and
-  std::uint64_t rows{};          // of reads of several replicas, the sender has sent on this link.
-  std::uint64_t floor_number{};  // Rises with the sender's floor; not 0.
-  std::uint64_t fenced{};        // The sender has dropped what lay below the receiver's floor of that number.
-  WallTime time;                 // By the sender's clock.
-  WallTime expired;              // What expires by then has expired, says the sender;
-  WallTime floor_expired;        // as it knows, so say all,
-  WallTime purged_expired;       // and all know of each other.
-  bool passes{};                 // Rows at or below the purged line may still be here.
-  std::uint64_t meeting{};       // The sender wants to be told what the receiver has: so many times, lately.
+  std::uint64_t batches{};         // So many stream batches, and
+  std::uint64_t turns{};           // messages of exchanges, and
+  std::uint64_t rows{};            // of reads of several replicas, the sender has sent on this link.
+  std::uint64_t floor_number = 1;  // Rises with the sender's floor, and when it has rejoined; not 0.
+  std::uint64_t fenced_at{};       // Rejoining, the sender dropped what was purged there at that number.
+  WallTime time;                   // By the sender's clock.
+  WallTime expired;                // What expires by then has expired, says the sender;
+  WallTime floor_expired;          // as it knows, so say all,
+  WallTime purged_expired;         // and all know of each other.
+  bool passes{};                   // Rows at or below the purged line may still be here.
+  std::uint64_t meeting{};        // The sender wants to be told what the receiver has: so many times, lately.
   std::uint64_t meeting_heard{};  // The receiver's last, that was heard before this was written.
   std::string_view lags{};  // How far peers are behind the sender's writes: (node 8 | milliseconds varint)...
 };

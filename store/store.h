@@ -166,7 +166,9 @@ class Store final : public Replica {
   // Purge; see store_purge.cpp. All members have come to `floor`: a fact that never changes.
   Result<void> raise_floor(const Line& floor);
   const Line& floor() const { return floor_; }
-  std::uint64_t floor_number() const { return floor_number_; }  // Rises with its clock; from 1 at each start.
+  // Rises with its clock, and when this node has rejoined; from 1 at each start.
+  std::uint64_t floor_number() const { return floor_number_; }
+  void renumber_floor() { ++floor_number_; }
   // All members know of each other that they have come to `common_floor`: work() purges up to there.
   void purge_to(const Line& common_floor);
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes

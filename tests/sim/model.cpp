@@ -100,9 +100,11 @@ void Model::leave_out(std::size_t host) {
   for (Raise& raise : raises_) raise.doubtful = raise.doubtful || raise.host == host;
 }
 
-void Model::give_up(Store& store) {
+void Model::give_up(Store& store, const std::vector<Store*>& others) {
   const auto lost = [&](const auto& change) {
-    return is_left_out(change.host) && store.clock().covers(change.dot);
+    const bool is_elsewhere = std::any_of(
+        others.begin(), others.end(), [&](const Store* other) { return other->clock().covers(change.dot); });
+    return is_left_out(change.host) && store.clock().covers(change.dot) && !is_elsewhere;
   };
   for (auto& [key, writes] : writes_) {
     const auto row = store.read(key);
@@ -172,8 +174,6 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
   Shown expected;
   const auto& writes = writes_of(key);
   const bool rejoins = rejoining_.contains(store.identity().node);
-  const bool a_fence_was_lost = std::any_of(fenced_through_.begin(), fenced_through_.end(),
-                                            [&](std::size_t host) { return missed_.contains(host); });
   for (auto w = writes.rbegin(); w != writes.rend(); ++w) {
     const bool doubtful = is_doubtful(*w);
     const bool host_wrote_later = !hosts.insert(w->host).second;
@@ -181,7 +181,7 @@ Model::Shown Model::expected(const std::string& key, const RegisterRow& row, con
     if (doubtful && !superseded.covers(w->dot) && !is_in(*w, row, store)) {
       // Who has rejoined through a host that is lost dropped what this had superseded, and did not get this.
       for (const Dot dot : w->superseded) {
-        if (a_fence_was_lost && is_missed(*w) && floor_.clock.covers(dot)) perhaps.add(dot);
+        if (!lost_fences_.empty() && is_missed(*w) && floor_.clock.covers(dot)) perhaps.add(dot);
       }
       continue;
     }

@@ -78,7 +78,10 @@ class Model {
     fenced_through_.insert(through);
   }
   void copied(NodeId from, NodeId to);
-  void all_are_equal() { rejoining_.clear(); }
+  void all_are_equal() {
+    rejoining_.clear();
+    fenced_through_.clear();
+  }
 
   // All have come to this: a delete in it, or a value that had expired, may be gone without a trace.
   void note_floor(const Line& floor) { floor_.join(floor); }
@@ -90,17 +93,23 @@ class Model {
   std::vector<Dot> missing(const std::string& key, const std::vector<Dot>& dots, Store& store) const;
 
   // This host is gone, for now or for good, and with it the writes that nobody else has.
-  void miss(std::size_t host) { missed_.insert(host); }
-  void find(std::size_t host) { missed_.erase(host); }
+  void miss(std::size_t host) {
+    missed_.insert(host);
+    if (fenced_through_.contains(host)) lost_fences_.insert(host);
+  }
+  void find(std::size_t host) {
+    missed_.erase(host);
+    lost_fences_.erase(host);
+  }
 
   // Others go on without this host: what it puts off, or has put off so far, may have expired for them.
   void leave_out(std::size_t host);
   bool is_left_out(std::size_t host) const { return left_out_.contains(host); }
   void take_in_all() { left_out_.clear(); }
 
-  // This node has given up what its clock lacked. A host that is left out may have written it, and still hold
-  // it: it does not come back with that host.
-  void give_up(Store& store);
+  // This node has given up what its clock lacked, and none of `others` had. A host that is left out may have
+  // written it, and still hold it: it does not come back with that host.
+  void give_up(Store& store, const std::vector<Store*>& others);
 
   // What clients saw that can never be: a dot that names two writes, a write that was shown and then lost.
   const std::optional<std::string>& contradiction() const { return contradiction_; }
@@ -151,6 +160,7 @@ class Model {
   Line floor_;
   std::set<NodeId> rejoining_;
   std::set<std::size_t> fenced_through_;
+  std::set<std::size_t> lost_fences_;  // Through hosts that were lost before all were equal.
   std::set<std::size_t> missed_;
   std::set<std::size_t> left_out_;
   std::optional<std::string> contradiction_;

@@ -297,7 +297,8 @@ void World::settle(std::size_t index, Outbox& out) {
     } else if (const auto* notice = std::get_if<Notice>(&output)) {
       trace_host(index, notice->text);
       if (notice->text.find("broke the protocol") != std::string::npos) violation_ = notice->text;
-      if (notice->text.find("no member has them") != std::string::npos) model_.give_up(*host.store);
+      const bool gives_up = notice->text.find("no member has them") != std::string::npos;
+      if (gives_up && !model_.is_left_out(host.author)) model_.give_up(*host.store, others_than(index));
     }
   }
   if (!host.syncing && !host.undo_waits && host.journal.waiting()) {
@@ -326,6 +327,7 @@ void World::note_rejoin(std::size_t index, const Send& send) {
   const auto message = decode_message(send.message);
   const auto* open = message ? std::get_if<ExchangeOpen>(&*message) : nullptr;
   if (open == nullptr || Exchange::mode_asked(open->payload) != ExchangeMode::fence) return;
+  if (hosts_[index]->store->clock().empty()) return;  // There is nothing to drop.
   const auto link = links_.find(send.link);
   if (link == links_.end()) return;
   const auto& ends = link->second.ends;

@@ -222,6 +222,7 @@ class World {
   std::optional<std::string> converge(const char* when);
   std::optional<std::string> disagreement();
   void check_clock(std::size_t host);
+  std::vector<Store*> others_than(std::size_t host) const;
   void check_tree(std::size_t host);
   void check_streams(std::size_t host);
   Store::Verification scrub(std::size_t host);

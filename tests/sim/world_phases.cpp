@@ -272,14 +272,19 @@ std::optional<std::string> World::disagreement() {
 
 // Invariant 2, at any moment before rows were lost behind the store's back.
 void World::check_clock(std::size_t index) {
+  const Host& host = *hosts_[index];
+  if (const auto wrong = model_.uncovered(*host.store, host.scarred, others_than(index)))
+    violation_ = address_of(index) + ": " + *wrong;
+}
+
+// What only somebody has who is left out may be given up.
+std::vector<Store*> World::others_than(std::size_t index) const {
   std::vector<Store*> others;
   for (const auto& host : hosts_) {
-    // What only somebody has who is left out may be given up.
     const bool counts = host->up() && host != hosts_[index] && !model_.is_left_out(host->author);
     if (counts) others.push_back(host->store.get());
   }
-  if (const auto wrong = model_.uncovered(*hosts_[index]->store, hosts_[index]->scarred, others))
-    violation_ = address_of(index) + ": " + *wrong;
+  return others;
 }
 
 // Nothing is streamed by who is too far ahead. (What is late makes a clock seem right.)

@@ -1,5 +1,6 @@
 // What vanishes from two nodes because both have come to a line: store/store_purge.cpp, node/node_floor.cpp.
 #include <catch2/catch.hpp>
+#include <deque>
 #include <map>
 #include <random>
 
@@ -37,6 +38,66 @@ struct Purging : Pair {
     REQUIRE(a.host.store->purged().expired > now().wall);
   }
   std::string get(Side& side, std::string_view key) { return side.host.get(key, wall(side)); }
+};
+
+// Nodes and links between them. Time goes by, and messages arrive, in an order of chance.
+struct Crowd {
+  Crowd(unsigned seed, std::uint64_t size) : random(seed) {
+    for (std::uint64_t id = 1; id <= size; ++id)
+      sides.emplace_back(id, "n" + std::to_string(id), test::streaming_to(8));
+  }
+  Side& any() { return sides[random() % sides.size()]; }
+  Now now() const { return {{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; }
+  static void show(Host& host, Host& known) {
+    host.take_rows_of(known);
+    REQUIRE(host.store->join_clock(known.store->clock(), test::now));
+  }
+  void let(Side& side, auto act) {
+    Outbox out;
+    act(out);
+    while (side.node->has_work()) side.node->work(now(), out);
+    side.node->push(now(), out);
+    side.take(out);
+    side.host.commit();
+  }
+  void link(Side& dialer, Side& other) {
+    const LinkId id{links.size() + 1};
+    links[id] = {&dialer, &other};
+    const std::string address = other.node->options().address;
+    let(dialer, [&](Outbox& out) { dialer.node->on_link_up(id, address, now(), out); });
+    let(other, [&](Outbox& out) { other.node->on_link_up(id, "", now(), out); });
+  }
+  void link_all() {
+    for (auto dialer = sides.begin(); dialer != sides.end(); ++dialer) {
+      for (auto other = dialer + 1; other != sides.end(); ++other) link(*dialer, *other);
+    }
+  }
+  void run(int steps) {
+    for (int step = 0; step < steps && !equal(); ++step) {
+      Side& from = any();
+      if (from.sent.empty()) {
+        time += 10ms;
+        let(from, [&](Outbox& out) { from.node->on_tick(now(), out); });
+        continue;
+      }
+      const Send send = std::move(from.sent.front());
+      from.sent.pop_front();
+      const auto& [one, other] = links.at(send.link);
+      Side& to = one == &from ? *other : *one;
+      let(to, [&](Outbox& out) { to.node->on_message(send.link, send.channel, send.message, now(), out); });
+    }
+  }
+  bool equal() const {
+    const Host& first = sides[0].host;
+    return std::all_of(sides.begin(), sides.end(), [&](const Side& side) {
+      return side.host.store->clock() == first.store->clock() && side.host.root() == first.root();
+    });
+  }
+
+  std::mt19937 random;
+  Millis time{1000};
+  std::deque<Side> sides;
+  std::map<LinkId, std::pair<Side*, Side*>> links;
 };
 
 }  // namespace
@@ -328,62 +389,54 @@ TEST_CASE("a fence counts for the floor alone by which rows were dropped") {
 TEST_CASE("any number of nodes that lie below each other become equal") {
   for (unsigned seed = 1; seed <= 150; ++seed) {
     INFO("seed " << seed);
-    std::mt19937 random(seed);
-    std::deque<Side> sides;
-    for (std::uint64_t id = 1; id <= 3 + seed % 4; ++id) {
-      Side& side = sides.emplace_back(id, "n" + std::to_string(id), test::streaming_to(8));
-      side.host.set("of " + std::to_string(id), "v");
+    Crowd crowd(seed, 3 + seed % 4);
+    for (Side& side : crowd.sides) {
+      side.host.set("of " + side.node->options().name, "v");
       REQUIRE(side.host.store->raise_floor({side.host.store->clock(), {}}));
     }
-    for (std::size_t i = 0; i < sides.size(); ++i) {  // Some know some of the others, one way.
-      Host& host = sides[i].host;
-      Host& known = sides[random() % sides.size()].host;
-      if (&host == &known || random() % 2 == 0) continue;
-      host.take_rows_of(known);
-      REQUIRE(host.store->join_clock(known.store->clock(), test::now));
-      if (random() % 2 == 0) REQUIRE(host.store->raise_floor(known.store->floor()));
+    for (Side& side : crowd.sides) {  // Some know some of the others, one way.
+      Host& known = crowd.any().host;
+      if (&side.host == &known || crowd.random() % 2 == 0) continue;
+      crowd.show(side.host, known);
+      if (crowd.random() % 2 == 0) REQUIRE(side.host.store->raise_floor(known.store->floor()));
     }
-    Millis time{1000};
-    const auto now = [&] { return Now{{test::now.millis + static_cast<std::uint64_t>(time.count())}, time}; };
-    std::map<LinkId, std::pair<Side*, Side*>> links;
-    const auto let = [&](Side& side, auto act) {
-      Outbox out;
-      act(out);
-      while (side.node->has_work()) side.node->work(now(), out);
-      side.node->push(now(), out);
-      side.take(out);
-      side.host.commit();
-    };
-    for (Side& dialer : sides) {
-      for (Side& other : sides) {
-        if (&dialer >= &other) continue;
-        const LinkId id{links.size() + 1};
-        links[id] = {&dialer, &other};
-        let(dialer,
-            [&](Outbox& out) { dialer.node->on_link_up(id, other.node->options().address, now(), out); });
-        let(other, [&](Outbox& out) { other.node->on_link_up(id, "", now(), out); });
-      }
-    }
-    const auto equal = [&] {
-      return std::all_of(sides.begin(), sides.end(), [&](const Side& side) {
-        return side.host.store->clock() == sides[0].host.store->clock() &&
-               side.host.root() == sides[0].host.root();
-      });
-    };
-    for (int step = 0; step < 40'000 && !equal(); ++step) {
-      Side& from = sides[random() % sides.size()];
-      if (from.sent.empty()) {
-        time += 10ms;
-        let(from, [&](Outbox& out) { from.node->on_tick(now(), out); });
-        continue;
-      }
-      const Send send = std::move(from.sent.front());
-      from.sent.pop_front();
-      const auto& [one, other] = links.at(send.link);
-      Side& to = one == &from ? *other : *one;
-      let(to, [&](Outbox& out) { to.node->on_message(send.link, send.channel, send.message, now(), out); });
-    }
-    CHECK(equal());
+    crowd.link_all();
+    crowd.run(40'000);
+    CHECK(crowd.equal());
+  }
+}
+
+// Its journal lost the delete, but not what came behind it, nor the floor: that does not rise when it
+// rejoins.
+TEST_CASE("a damaged node that rejoins is not believed to show what it did before") {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    Crowd crowd(seed, 3);
+    Host &whole = crowd.sides[0].host, &damaged = crowd.sides[1].host, &late = crowd.sides[2].host;
+    Host author(9);
+    author.set("deleted", "v");
+    for (Host* host : {&damaged, &late}) crowd.show(*host, author);
+    REQUIRE(author.keyspace->remove("deleted", test::now));
+    const Clock deleted = author.store->clock();
+    author.set("other", "v");
+    const Line floor{author.store->clock(), {}};
+    Host purged(8);  // What the author has become since.
+    purged.take_rows_of(author);
+    const std::string row_key = string_row_key("deleted", purged.store->hash_keys());
+    REQUIRE(purged.store->keep_what_is_in(row_key, {}, floor.clock));
+    crowd.show(whole, purged);
+    REQUIRE(whole.store->join_clock(floor.clock, test::now));
+    damaged.take_rows_of(purged);  // Of the last write.
+    for (Host* host : {&whole, &damaged}) REQUIRE(host->store->raise_floor(floor));
+    REQUIRE_FALSE(damaged.store->clock().covers(deleted));
+    crowd.link(crowd.sides[1], crowd.sides[2]);
+    crowd.run(static_cast<int>(crowd.random() % 400));
+    crowd.link(crowd.sides[0], crowd.sides[1]);
+    crowd.run(static_cast<int>(crowd.random() % 400));
+    crowd.link(crowd.sides[0], crowd.sides[2]);
+    crowd.run(20'000);
+    CHECK(crowd.equal());
+    for (Side& side : crowd.sides) CHECK(side.host.get("deleted") == "(nil)");
   }
 }
 
