@@ -268,6 +268,19 @@ std::size_t bytes_of(const std::vector<wire::TaggedVersion>& rows) {
 
 }  // namespace
 
+// What a damaged row lacks was not purged: it may hold anything. Only now, as looking at rows finds damage.
+void ExchangeWork::name_damaged(Range range, std::vector<wire::TaggedVersion>& rows) const {
+  std::set<std::string, std::less<>> damaged;
+  replica_.visit_damaged(range, [&](std::string_view row_key) { damaged.emplace(row_key); });
+  if (damaged.empty()) return;
+  std::erase_if(rows, [&](const auto& row) { return damaged.contains(row.details->row_key); });
+  RowVersion anything;  // What lies above a gap, too.
+  for (const auto& [actor, entry] : replica_.clock().entries())
+    anything.context.add({actor, replica_.clock().highest(actor)});
+  for (const std::string& row_key : damaged)
+    rows.push_back({hashes_.tag(row_key), anything, wire::RowDetails{row_key, {}, {}, 0}});
+}
+
 Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   std::vector<Short> theirs = list.rows;
   sort_unique(theirs);
@@ -275,27 +288,19 @@ Result<void> ExchangeWork::on_list(const wire::List& list, wire::Turn& reply) {
   std::vector<wire::TaggedVersion> rows;
   ScanError scan;
   const bool with_details = role_ == Role::compare;
-  std::set<std::string, std::less<>> damaged;  // What they lack was not purged.
-  if (with_details && options_.mode == ExchangeMode::fence)
-    replica_.visit_damaged(list.prefix.range(), [&](std::string_view row_key) { damaged.emplace(row_key); });
   auto visited = replica_.visit_rows(list.prefix.range(), {}, [&](const RowView& row) {
     const Short digest = hashes_.row(row.digest);
     if (contains(theirs, digest)) {
       shared.push_back(digest);
       return true;
     }
-    if (damaged.contains(row.row_key)) return true;
     auto version = tagged_version(row, hashes_.tag(row.row_key), with_details);
     if (scan.failed(version)) return false;
     rows.push_back(std::move(*version));
     return rows.size() <= wire::version_rows_max;
   });
   if (auto done = scan.with(std::move(visited)); !done) return done;
-  RowVersion anything;  // What lies above a gap, too.
-  for (const auto& [actor, entry] : replica_.clock().entries())
-    anything.context.add({actor, replica_.clock().highest(actor)});
-  for (const std::string& row_key : damaged)
-    rows.push_back({hashes_.tag(row_key), anything, wire::RowDetails{row_key, {}, {}, 0}});
+  if (with_details && options_.mode == ExchangeMode::fence) name_damaged(list.prefix.range(), rows);
   if (rows.size() > wire::version_rows_max) {
     push(Comparison{list.prefix, true});
     return {};

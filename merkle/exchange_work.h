@@ -113,6 +113,7 @@ class ExchangeWork {
   Result<void> answer_one(wire::Turn& turn, wire::Turn& reply, Effort& effort);
   Result<void> on_children(const wire::Children& theirs, wire::Turn& reply);
   void settle(const Prefix& prefix, wire::Short mine, wire::Short theirs, wire::Turn& reply);
+  void name_damaged(Range range, std::vector<wire::TaggedVersion>& rows) const;
   Result<void> on_list(const wire::List& list, wire::Turn& reply);
   void on_wants(wire::Wants wants);
   Result<void> on_versions(const wire::Versions& versions, wire::Turn& reply);

@@ -411,6 +411,7 @@ class Node {
   static RowMessages rows_through(const Peer& peer);
   void guard(Peer& peer, Now now, Outbox& out);
   void end_guard(Peer& peer);
+  void lift_guard(Peer& peer);
   Millis draw_patience();
   void give_up_guards(Now now);
   void hold_purge();

@@ -153,7 +153,10 @@ void Node::step_session(Peer& peer, Now now, Outbox& out) {
   if (!session.exchange->finished()) return;
   const bool fenced = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
                       session.exchange->outcome() == Exchange::Outcome::compared;
-  if (fenced) peer.i_fenced_at = session.floor_number;
+  if (fenced) {
+    peer.i_fenced_at = session.floor_number;
+    peer.guard_to = now.steady + draw_patience();
+  }
   end_session(peer, {}, now, out);
   if (fenced) return on_fenced(peer, now, out);
   send_status(peer, now, out);
@@ -211,9 +214,9 @@ void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
   peer.session.reset();
   const bool fence_failed = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
                             session.exchange->outcome() != Exchange::Outcome::compared;
-  if (fence_failed) end_guard(peer);
+  if (fence_failed && error == busy) lift_guard(peer);  // Nothing was dropped.
+  if (fence_failed && error != busy) end_guard(peer);
   peer.paused_to = now.steady + peer.pause;
-  if (!peer.guard.empty() && error != busy) peer.guard_to = now.steady + draw_patience();
   ExchangeReport report;
   report.peer = peer.hello.node;
   report.peer_name = peer.hello.name;

@@ -99,7 +99,6 @@ void Node::raise_floor(Now now) {
     if (peer.guard.empty() || !store_.clock().covers(peer.guard)) continue;
     floor.clock.join(Clock::common_bases(peer.guard, peer.guard));
     end_guard(peer);
-    store_.renumber_floor();  // It may have been as high before, when damage took what lay below.
   }
   for (const auto& [id, peer] : peers_) {
     if (!peer.floor || store_.floor().covers(*peer.floor) || !may_adopt(peer.floor->clock)) continue;
@@ -203,12 +202,21 @@ void Node::guard(Peer& peer, Now now, Outbox& out) {
   peer.guard_to = now.steady + draw_patience();
   guard_.join(peer.guard);
   for (auto& [id, other] : peers_) {
-    if (other.session && is_below(other)) end_session(other, "this node rejoins", now, out);
+    if (other.session && is_below(other))
+      fail_session(other, {ErrorCode::refused, "this node rejoins"}, now, out);
   }
+  // Of what this node has of that floor it may drop what superseded others: nobody may take it for equal who
+  // lacks that, also if this comes to no end.
+  (void)store_.raise_floor({Clock::common_bases(peer.guard, store_.clock()), {}});
 }
 
+// What was dropped may have been here when others fenced, also where the floor was as high before.
 void Node::end_guard(Peer& peer) {
-  if (peer.guard.empty()) return;
+  if (!peer.guard.empty()) store_.renumber_floor();
+  lift_guard(peer);
+}
+
+void Node::lift_guard(Peer& peer) {
   peer.guard = {};
   guard_ = {};
   for (const auto& [id, other] : peers_) guard_.join(other.guard);

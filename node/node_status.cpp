@@ -125,6 +125,7 @@ void Node::handle(LinkId link, const Status& status, Now now, Outbox& out) {
     peer.since = now.wall;
     out.push_back(Notice{Notice::Level::info, "reached " + peer.hello.name + " at " + peer.hello.address});
   }
+  if (status.fenced_at != peer.it_fenced_at) peer.tried.reset();  // It waits for us, and not for ever.
   peer.it_fenced_at = status.fenced_at;
   note_time(peer, status.time, now, out);
   peer.shown = {status.root, status.tree_complete, status.keys, peer.stream.peer_clock(), status.expired};
@@ -207,9 +208,7 @@ void Node::compare(Peer& peer, Now now, Outbox& out) {
   const bool below = am_below(peer);
   const bool beyond_streams = below || (!clocks_equal && help(peer, now) && comparable);
   if (clocks_equal) peer.stalls.clear();
-  const bool my_turn = below && it_fenced(peer);  // It waits for us, and not for ever.
-  if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || (!my_turn && is_paused(peer, now)))
-    return;
+  if ((!rows_differ && !beyond_streams) || !may_begin_session(peer) || is_paused(peer, now)) return;
   // Of two whose rows differ one begins; the other only if that one does not seem to.
   const bool mine_to_begin = store_.identity().node < peer.hello.node;
   if (beyond_streams || mine_to_begin || peer.unequal_statuses > patience_statuses)

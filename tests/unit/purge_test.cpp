@@ -61,11 +61,19 @@ struct Crowd {
     side.host.commit();
   }
   void link(Side& dialer, Side& other) {
-    const LinkId id{links.size() + 1};
+    const LinkId id{++last_link};
     links[id] = {&dialer, &other};
     const std::string address = other.node->options().address;
     let(dialer, [&](Outbox& out) { dialer.node->on_link_up(id, address, now(), out); });
     let(other, [&](Outbox& out) { other.node->on_link_up(id, "", now(), out); });
+  }
+  void unlink_all() {
+    for (const auto& [id, ends] : std::exchange(links, {})) {
+      for (Side* side : {ends.first, ends.second}) {
+        let(*side, [&](Outbox& out) { side->node->on_link_down(id, now(), out); });
+        side->sent.clear();
+      }
+    }
   }
   void link_all() {
     for (auto dialer = sides.begin(); dialer != sides.end(); ++dialer) {
@@ -98,6 +106,7 @@ struct Crowd {
   Millis time{1000};
   std::deque<Side> sides;
   std::map<LinkId, std::pair<Side*, Side*>> links;
+  std::uint64_t last_link = 0;
 };
 
 }  // namespace
@@ -316,6 +325,7 @@ TEST_CASE("damage is forgotten when the peer shows the same root, not because it
 
 TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part of it is there again") {
   Host late(1), peer(2), author(3);
+  for (int i = 0; i < 1000; ++i) author.set("of many" + std::to_string(i), "v");
   author.set("key", "of the author");
   late.set("key", "of the late one");
   Host part(4);
@@ -324,32 +334,54 @@ TEST_CASE("who rejoins keeps what its peer has lost to damage, also when a part 
   peer.take_rows_of(late);
   REQUIRE(peer.store->join_clock(late.store->clock(), test::now));
   peer.commit();
-  peer.disk.damage_row(0);
-  REQUIRE_FALSE(peer.store->read("key"));
-  peer.work();
-  SECTION("and nothing replaces it") {}
-  SECTION("and an older copy replaces it") { peer.take_rows_of(part); }
+  const auto damage = [&] {
+    peer.disk.of(Table::rows).at(string_row_key("key", peer.store->hash_keys())).back() ^= 1;
+  };
+  std::optional<int> damaged_at;  // So many messages.
+  const auto notice = [&] {
+    damage();
+    REQUIRE_FALSE(peer.store->read("key"));
+    peer.work();
+  };
+  SECTION("and nobody notices before rows are compared") {
+    damaged_at = GENERATE(range(0, 3));
+    Host fourth(5);
+    fourth.set("key", "of a fourth one");
+    late.take_rows_of(fourth);
+  }
+  SECTION("and nothing replaces it") { notice(); }
+  SECTION("and an older copy replaces it") {
+    notice();
+    peer.take_rows_of(part);
+  }
   SECTION("and it is replaced, and all is committed before a restart") {
+    notice();
     peer.take_rows_of(part);
     peer.commit();
     peer.open();
   }
   SECTION("and it is replaced in the journal before a restart") {
+    notice();
     peer.take_rows_of(part);
     REQUIRE(peer.journal.sync());
     peer.open();
   }
+  const std::size_t siblings = late.store->read("key")->row.siblings().size();
   exchange_play::SessionOptions options;
   options.initiator.mode = ExchangeMode::fence;
   options.initiator.fence = peer.store->clock();
+  options.between = [&] {
+    if (damaged_at && (*damaged_at)-- == 0) damage();
+  };
   REQUIRE_FALSE(exchange_play::run(*late.store, *peer.store, options).error);
   REQUIRE(late.store->read("key"));
-  CHECK(late.store->read("key")->row.siblings().size() == 2);
+  CHECK(late.store->read("key")->row.siblings().size() == siblings);
   CHECK(peer.store->has_damage());
+  peer.work();
   late.set("other", "so that clocks are told");
   options.initiator.mode = ExchangeMode::repair;
   REQUIRE_FALSE(exchange_play::run(*late.store, *peer.store, options).error);
-  CHECK(peer.store->read("key")->row.siblings().size() == 2);
+  CHECK(peer.store->read("key")->row.siblings().size() == siblings);
   CHECK_FALSE(peer.store->has_damage());  // Who has all that was here has shown its rows.
 }
 
@@ -434,6 +466,36 @@ TEST_CASE("a damaged node that rejoins is not believed to show what it did befor
     crowd.link(crowd.sides[0], crowd.sides[1]);
     crowd.run(static_cast<int>(crowd.random() % 400));
     crowd.link(crowd.sides[0], crowd.sides[2]);
+    crowd.run(20'000);
+    CHECK(crowd.equal());
+    for (Side& side : crowd.sides) CHECK(side.host.get("deleted") == "(nil)");
+  }
+}
+
+// One that rejoins has the delete, and drops its tombstone; one that does not has what was written later.
+TEST_CASE("what was dropped in a rejoin that broke off does not come back from who lies above in all else") {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    Crowd crowd(seed, 3);
+    Side &whole = crowd.sides[0], &rejoins = crowd.sides[1], &late = crowd.sides[2];
+    Host author(9);
+    author.set("deleted", "v");
+    crowd.show(late.host, author);
+    REQUIRE(author.keyspace->remove("deleted", test::now));
+    crowd.show(rejoins.host, author);
+    const std::string row_key = string_row_key("deleted", author.store->hash_keys());
+    REQUIRE(author.store->keep_what_is_in(row_key, {}, author.store->clock()));  // Purged.
+    author.set("other", "v");
+    late.host.take_rows_of(author);
+    crowd.show(whole.host, author);
+    REQUIRE(whole.host.store->raise_floor({author.store->clock(), {}}));
+    crowd.link(whole, rejoins);
+    crowd.run(static_cast<int>(crowd.random() % 120));
+    crowd.unlink_all();
+    crowd.link(rejoins, late);
+    crowd.run(static_cast<int>(crowd.random() % 1000));
+    crowd.link(whole, late);
+    crowd.link(whole, rejoins);
     crowd.run(20'000);
     CHECK(crowd.equal());
     for (Side& side : crowd.sides) CHECK(side.host.get("deleted") == "(nil)");
