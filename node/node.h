@@ -412,6 +412,8 @@ class Node {
   void guard(Peer& peer, Now now, Outbox& out);
   void end_guard(Peer& peer);
   void lift_guard(Peer& peer);
+  void share_floor(const Peer& peer);
+  static bool is_fencing(const Peer& peer);
   Millis draw_patience();
   void give_up_guards(Now now);
   void hold_purge();

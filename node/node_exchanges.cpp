@@ -151,8 +151,7 @@ void Node::step_session(Peer& peer, Now now, Outbox& out) {
     send(*peer.link, Channel::exchange, ExchangeTurn{session.id, **reply}, out);
   }
   if (!session.exchange->finished()) return;
-  const bool fenced = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
-                      session.exchange->outcome() == Exchange::Outcome::compared;
+  const bool fenced = is_fencing(peer) && session.exchange->outcome() == Exchange::Outcome::compared;
   if (fenced) {
     peer.i_fenced_at = session.floor_number;
     peer.guard_to = now.steady + draw_patience();
@@ -210,12 +209,15 @@ Node::Peer* Node::next_busy_peer() {
 // Ends the session of a peer if there is one; an error says why it did not come to its end.
 void Node::end_session(Peer& peer, std::string error, Now now, Outbox& out) {
   if (!peer.session) return;
+  share_floor(peer);
+  const bool was_fencing = is_fencing(peer);
   Session session = std::move(*peer.session);
   peer.session.reset();
-  const bool fence_failed = session.initiated && session.exchange->mode() == ExchangeMode::fence &&
-                            session.exchange->outcome() != Exchange::Outcome::compared;
-  if (fence_failed && error == busy) lift_guard(peer);  // Nothing was dropped.
-  if (fence_failed && error != busy) end_guard(peer);
+  if (was_fencing && session.exchange->outcome() != Exchange::Outcome::compared) {
+    const bool dropped = session.exchange->stats().messages_received > 0;
+    if (dropped) end_guard(peer);
+    if (!dropped && peer.i_fenced_at == 0) lift_guard(peer);  // Not that of an earlier fence.
+  }
   peer.paused_to = now.steady + peer.pause;
   ExchangeReport report;
   report.peer = peer.hello.node;

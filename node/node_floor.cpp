@@ -96,9 +96,8 @@ void Node::raise_floor(Now now) {
   Line floor{common ? common->clock : Clock{}, {}};
   if (agree_on_expiry()) floor.expired = agreement_->expired;
   for (auto& [id, peer] : peers_) {
-    if (peer.guard.empty() || !store_.clock().covers(peer.guard)) continue;
-    floor.clock.join(Clock::common_bases(peer.guard, peer.guard));
-    end_guard(peer);
+    const bool rejoined = !peer.guard.empty() && store_.clock().covers(peer.guard);
+    if (rejoined && !is_fencing(peer)) end_guard(peer);
   }
   for (const auto& [id, peer] : peers_) {
     if (!peer.floor || store_.floor().covers(*peer.floor) || !may_adopt(peer.floor->clock)) continue;
@@ -198,16 +197,26 @@ bool Node::is_below(const Peer& peer) const {
 // who lacks what lies below that peer's floor may bring it back.
 void Node::guard(Peer& peer, Now now, Outbox& out) {
   if (planted(Fault::rejoined_without_guard)) return;
-  peer.guard = fence_of(peer);
-  peer.guard_to = now.steady + draw_patience();
+  if (peer.guard.empty()) peer.guard_to = now.steady + draw_patience();
+  peer.guard.join(fence_of(peer));
   guard_.join(peer.guard);
   for (auto& [id, other] : peers_) {
     if (other.session && is_below(other))
       fail_session(other, {ErrorCode::refused, "this node rejoins"}, now, out);
   }
-  // Of what this node has of that floor it may drop what superseded others: nobody may take it for equal who
-  // lacks that, also if this comes to no end.
-  (void)store_.raise_floor({Clock::common_bases(peer.guard, store_.clock()), {}});
+  share_floor(peer);
+  (void)store_.forget_above_gaps(peer.guard, now.wall);  // No floor tells of that.
+}
+
+// Of what this node has of the floor of a peer through which it rejoins it may drop what superseded others:
+// nobody may take it for equal who lacks that, whatever becomes of the rejoin.
+void Node::share_floor(const Peer& peer) {
+  if (!peer.guard.empty())
+    (void)store_.raise_floor({Clock::common_bases(peer.floor->clock, store_.clock()), {}});
+}
+
+bool Node::is_fencing(const Peer& peer) {
+  return peer.session && peer.session->initiated && peer.session->exchange->mode() == ExchangeMode::fence;
 }
 
 // What was dropped may have been here when others fenced, also where the floor was as high before.

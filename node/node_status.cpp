@@ -242,7 +242,7 @@ void Node::check_my_actor(const Peer& peer, Now now, Outbox& out) {
   if (peer.stream.peer_clock().highest(actor) <= store_.clock().highest(actor)) return;
   // What a session took as the clock of its start covers dots that are not ours after all.
   for (auto& [id, other] : peers_) {
-    end_session(other, "a fresh actor was taken", now, out);
+    if (other.session) fail_session(other, {ErrorCode::refused, "a fresh actor was taken"}, now, out);
     other.stream.end(actor);
   }
   const auto taken = store_.reincarnate({random()}, now.wall);
