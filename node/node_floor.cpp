@@ -205,7 +205,6 @@ void Node::guard(Peer& peer, Now now, Outbox& out) {
       fail_session(other, {ErrorCode::refused, "this node rejoins"}, now, out);
   }
   share_floor(peer);
-  (void)store_.forget_above_gaps(peer.guard, now.wall);  // No floor tells of that.
 }
 
 // Of what this node has of the floor of a peer through which it rejoins it may drop what superseded others:

@@ -395,16 +395,6 @@ Result<void> Store::join_clock(const Clock& clock, WallTime) {
   return {};
 }
 
-Result<void> Store::forget_above_gaps(const Clock& part, WallTime) {
-  if (auto space = check_space(has_reserve()); !space) return space;
-  Clock kept = clock_;
-  for (const auto& [actor, entry] : clock_.entries()) {
-    if (!entry.above.empty() && part.highest(actor) > entry.base) kept.truncate(actor, entry.base);
-  }
-  if (kept != clock_) change_clock(kept, kept, ClockChange::replaced);
-  return {};
-}
-
 Result<void> Store::reincarnate(ActorId fresh, WallTime) {
   if (auto space = check_space(has_reserve()); !space) return space;
   if (clock_.entries().size() >= Clock::actors_max)

@@ -169,9 +169,6 @@ class Store final : public Replica {
   // Rises with its clock, and when this node has rejoined; from 1 at each start.
   std::uint64_t floor_number() const { return floor_number_; }
   void renumber_floor() { ++floor_number_; }
-  // Of the actors of whom `part` holds something above a gap of the clock: the clock covers no more what lies
-  // above their gaps.
-  Result<void> forget_above_gaps(const Clock& part, WallTime now);
   // All members know of each other that they have come to `common_floor`: work() purges up to there.
   void purge_to(const Line& common_floor);
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
