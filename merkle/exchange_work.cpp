@@ -268,7 +268,7 @@ std::size_t bytes_of(const std::vector<wire::TaggedVersion>& rows) {
 
 }  // namespace
 
-// What a damaged row lacks was not purged: it may hold anything. Only now, as looking at rows finds damage.
+// What a damaged row lacks was not purged: it may hold anything. After `rows` were read: that finds damage.
 void ExchangeWork::name_damaged(Range range, std::vector<wire::TaggedVersion>& rows) const {
   std::set<std::string, std::less<>> damaged;
   replica_.visit_damaged(range, [&](std::string_view row_key) { damaged.emplace(row_key); });

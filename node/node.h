@@ -326,7 +326,7 @@ class Node {
     bool passes = false;
     RowMessages sent;  // On this link.
     RowMessages taken;
-    std::uint64_t floor_number = 0;  // Of that floor, on this link.
+    std::uint64_t floor_number = 0;  // Rises with its floor; on this link.
     Clock guard;        // What it has of its floor, while this node rejoins through it; see guard().
     Millis guard_to{};  // See give_up_guards().
     std::uint64_t i_fenced_at = 0;  // By which floor of the peer this node has dropped what was purged there,

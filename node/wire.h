@@ -70,7 +70,7 @@ struct Status {
   std::uint64_t turns{};           // messages of exchanges, and
   std::uint64_t rows{};            // of reads of several replicas, the sender has sent on this link.
   std::uint64_t floor_number = 1;  // Rises with the sender's floor, and when it has rejoined; not 0.
-  std::uint64_t fenced_at{};       // Rejoining, the sender dropped what was purged there at that number.
+  std::uint64_t fenced_at{};       // The receiver's, at which the sender, rejoining, dropped rows; or 0.
   WallTime time;                   // By the sender's clock.
   WallTime expired;                // What expires by then has expired, says the sender;
   WallTime floor_expired;          // as it knows, so say all,
