@@ -244,7 +244,7 @@ void Store::store_row(OpenRow& row, std::string_view name, std::optional<Dot> do
   } else {
     encode_record(record_, row.row_key, name, row.row, *digest);
     pending_.put(Table::rows, row.row_key, record_);
-    if (!gone_lately_.empty()) gone_lately_.erase(row.row_key);
+    if (!row.digest) gone_lately_.note_back(row.row_key);
   }
   const std::uint64_t shown = knit::shown_until(row.row);
   census_.remove(row.shown_until);

@@ -29,6 +29,7 @@
 #include "merkle/replica.h"
 #include "merkle/tree.h"
 #include "store/conflicts.h"
+#include "store/gone_rows.h"
 #include "store/identity.h"
 #include "store/key_census.h"
 #include "store/log_extent.h"
@@ -330,7 +331,6 @@ class Store final : public Replica {
   bool has_to_purge() const;
   bool has_spent_rows();
   void note_spent(std::string_view row_key, std::string_view body) const;
-  void note_gone(const std::string& row_key);
   void note_unripe(Dot waits_for, std::string_view row_key) const;
 
   Result<void> build_step(std::size_t rows);
@@ -365,7 +365,7 @@ class Store final : public Replica {
   Line purged_;
   Line purge_target_;
   std::uint64_t purged_rows_ = 0;
-  std::set<std::string, std::less<>> gone_lately_;
+  GoneRows gone_lately_;
   // Spent rows that were looked at, and the dot that each waits for; or some were forgotten.
   mutable std::multimap<Dot, std::string> unripe_;
   mutable bool unripe_forgotten_ = false;

@@ -184,15 +184,10 @@ Result<bool> Store::purge_row(const std::string& row_key, WallTime now) {
   tree_->apply(position_of(row_key), record->digest, std::nullopt);
   census_.remove(record->shown_until);
   pending_.erase(Table::rows, row_key);
-  note_gone(row_key);
+  gone_lately_.note_gone(row_key);
   ++purged_rows_;
   dirty_ = true;
   return true;
-}
-
-void Store::note_gone(const std::string& row_key) {
-  if (gone_lately_.size() >= spent_rows_max) gone_lately_.clear();
-  gone_lately_.insert(row_key);
 }
 
 void Store::note_unripe(Dot waits_for, std::string_view row_key) const {

@@ -174,7 +174,7 @@ Result<void> Store::sweep_row(const std::string& row_key) {
   const auto digest = digest_of(row_key, body->row);
   if (!digest) {
     pending_.erase(Table::rows, row_key);
-    note_gone(row_key);
+    gone_lately_.note_gone(row_key);
   } else {
     std::string swept;
     encode_record(swept, row_key, body->name, body->row, *digest);
