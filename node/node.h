@@ -469,6 +469,7 @@ class Node {
   bool pushes_to(const Peer& peer) const;
   bool has_too_much_pending() const;
   bool may_take_some() const;
+  void pace_purge(bool streams_wait, Now now);
   bool help(Peer& peer, Now now);
   bool help_with(Peer& peer, ActorId actor, Now now);
   bool is_alive(ActorId actor) const;
@@ -587,6 +588,7 @@ class Node {
   NodeId served_last_;           // The peer of whose stream something was taken last.
   bool streams_behind_ = false;  // More is to be pushed in the next turn.
   bool may_trickle_ = false;     // A little is taken although too much is pending.
+  Millis purged_all_{};          // When there was nothing to purge, last.
   Clock guard_;                  // The guards of all peers.
   WallTime expired_;             // This node puts off nothing more that expires by then.
   Millis next_expiry_{};

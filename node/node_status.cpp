@@ -281,7 +281,9 @@ void Node::on_tick(Now now, Outbox& out) {
   give_up_guards(now);
   may_trickle_ = true;
   // A commit may have made room, and what is held may have waited long enough.
-  streams_behind_ = streams_behind_ || options_.causal || may_take_some();
+  const bool streams_wait = may_take_some();
+  streams_behind_ = streams_behind_ || options_.causal || streams_wait;
+  pace_purge(streams_wait, now);
   measure_lag(now);
   hasten_reads(now, out);
   tell_state();

@@ -12,6 +12,7 @@ namespace knit {
 namespace {
 
 constexpr int batches_per_turn = 4;
+constexpr Millis purge_rest_max{5'000};
 constexpr int patience = 3;  // So many times relay_after without progress: streams do not help.
 constexpr std::uint64_t tenths = 10;
 
@@ -115,7 +116,16 @@ void Node::take_streams(Now now, Outbox& out) {
     Peer& peer = (entry++)->second;
     while (items > 0 && may_take(peer)) take_batch(peer, items, now, out);
   }
-  streams_behind_ = streams_behind_ || (!has_too_much_pending() && may_take_some());
+  const bool some_wait = may_take_some();
+  streams_behind_ = streams_behind_ || (!has_too_much_pending() && some_wait);
+  pace_purge(some_wait, now);
+}
+
+// What peers have written goes before the purge of what they have deleted: else a host that has too little
+// time for both falls behind because of deletes. The purge then is behind for at most so long.
+void Node::pace_purge(bool streams_wait, Now now) {
+  if (!store_.has_to_purge()) purged_all_ = now.steady;
+  store_.rest_purge(streams_wait && now.steady - purged_all_ < purge_rest_max);
 }
 
 bool Node::may_take_some() const {

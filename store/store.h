@@ -175,6 +175,9 @@ class Store final : public Replica {
   // While somebody rejoins nothing is purged: what it is told to supersede must still be here when it comes
   // for it.
   void hold_purge(bool held) { purge_held_ = held; }
+  bool has_to_purge() const;
+  // It is no work() for now: something else is more urgent. What passes() and peers are told does not change.
+  void rest_purge(bool rests) { purge_rests_ = rests; }
   // Purged, or swept after a clear. False may mean that it is not remembered.
   bool went_lately(std::string_view row_key) const { return gone_lately_.contains(row_key); }
   const Line& purged() const override { return purged_; }
@@ -328,7 +331,6 @@ class Store final : public Replica {
   Result<void> purge_logged(ActorId actor, std::uint64_t to, std::size_t rows, WallTime now);
   Result<bool> purge_row(const std::string& row_key, WallTime now);
   Result<void> pass_step(std::size_t rows, WallTime now);
-  bool has_to_purge() const;
   bool has_spent_rows();
   void note_spent(std::string_view row_key, std::string_view body) const;
   void note_unripe(Dot waits_for, std::string_view row_key) const;
@@ -375,6 +377,7 @@ class Store final : public Replica {
   mutable bool pass_again_ = false;
   std::uint64_t unspent_ = 0;
   bool purge_held_ = false;
+  bool purge_rests_ = false;
   std::string pass_from_;
   Clock clear_;
   std::uint64_t clears_ = 0;

@@ -114,7 +114,9 @@ void Store::restart_tree() {
   tree_->restart();
 }
 
-bool Store::has_work() const { return tree_is_suspect_ || !tree_->complete() || !swept_ || has_to_purge(); }
+bool Store::has_work() const {
+  return tree_is_suspect_ || !tree_->complete() || !swept_ || (!purge_rests_ && has_to_purge());
+}
 
 Result<void> Store::work(std::size_t rows, WallTime now) {
   if (tree_is_suspect_) restart_tree();

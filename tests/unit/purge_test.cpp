@@ -127,6 +127,46 @@ TEST_CASE("values that have expired vanish from all nodes, and others do not") {
   CHECK(pair.a.host.proven());
 }
 
+TEST_CASE("a purge gives way to what peers have written, but not for long") {
+  NodeOptions options = test::streaming_to(8);
+  options.stream.items_per_turn = 1;
+  Pair pair(options);
+  Host& host = pair.b.host;
+  host.set("deleted", "v");
+  REQUIRE(host.keyspace->remove("deleted", test::now));
+  pair.link({1}, pair.a, pair.b);
+  pair.run(8);
+  for (int i = 0; i < 10; ++i) pair.a.host.set("key" + std::to_string(i), "v");
+  pair.tick(200ms);
+  while (pair.deliver(pair.a, pair.b)) {
+  }
+  REQUIRE(host.get("key9") == "(nil)");  // It waits.
+  host.set("deleted", "v");
+  REQUIRE(host.keyspace->remove("deleted", test::now));
+  host.store->purge_to({host.store->clock(), {}});
+  REQUIRE(host.store->has_to_purge());
+
+  Outbox out;
+  const auto come_to = [&](Millis later, auto act) {
+    pair.time += later;
+    act(pair.now());
+    return pair.b.node->has_work();
+  };
+  const auto push = [&](Now now) { pair.b.node->push(now, out); };
+  const auto tick = [&](Now now) { pair.b.node->on_tick(now, out); };
+  CHECK_FALSE(come_to(0ms, push));
+  CHECK_FALSE(come_to(4s, tick));
+  SECTION("it goes on when they are taken") {
+    while (host.get("key9") == "(nil)") push(pair.now());
+    CHECK(pair.b.node->has_work());
+  }
+  SECTION("it goes on when it has waited for long, until it is done") {
+    CHECK(come_to(2s, tick));
+    host.work();
+    CHECK_FALSE(host.store->has_to_purge());
+  }
+}
+
 TEST_CASE("few that have expired are purged too, a while later") {
   Purging pair;
   for (int i = 0; i < 100; ++i) pair.a.host.set("key" + std::to_string(i), "v");
