@@ -318,3 +318,28 @@ TEST_CASE("a damaged row whose key cannot be read is not named to who rejoins") 
   CHECK_FALSE(session.error);
   CHECK(session.initiator->outcome() == Exchange::Outcome::compared);
 }
+
+// Else they would wait for an answer until their deadline.
+TEST_CASE("who rejoins tells those with whom an exchange runs that it has ended") {
+  int heard = 0;  // By those who had not ended it themselves meanwhile.
+  for (unsigned seed = 1; seed <= 40; ++seed) {
+    INFO("seed " << seed);
+    Crowd crowd(seed, 3);
+    Side &whole = crowd.sides[0], &rejoins = crowd.sides[1], &late = crowd.sides[2];
+    Host author(9);
+    author.set("first", "v");
+    crowd.show(rejoins.host, author);
+    REQUIRE(rejoins.host.store->raise_floor({author.store->clock(), {}}));
+    author.set("second", "v");
+    crowd.show(whole.host, author);
+    REQUIRE(whole.host.store->raise_floor({author.store->clock(), {}}));
+    crowd.link(rejoins, late);
+    crowd.run(static_cast<int>(crowd.random() % 60));
+    crowd.link(whole, rejoins);
+    crowd.run(20'000);
+    CHECK(crowd.equal());
+    CHECK_FALSE(late.noticed("no progress"));
+    heard += late.noticed("ended early: this node rejoins") ? 1 : 0;
+  }
+  CHECK(heard > 0);
+}
