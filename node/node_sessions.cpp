@@ -41,10 +41,13 @@ Clock Node::seen() const {
   return seen;
 }
 
-// A member whose clock was not heard since our start may lack anything.
+// A member whose clock was not heard since our start may lack anything. So may those that come when this node
+// is left alone: from whomever it has forgotten they get what they have.
 Clock Node::seen_by_clients() const {
   Clock needed = without_gaps(seen());
-  if (!all_clocks_known()) return needed;
+  bool is_left_alone = had_company_;
+  visit_members([&](const Peer*) { is_left_alone = false; });
+  if (is_left_alone || !all_clocks_known()) return needed;
   Clock out;
   for (const auto& [actor, entry] : needed.entries()) {
     bool everywhere = true;
