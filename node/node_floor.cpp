@@ -105,7 +105,9 @@ void Node::raise_floor(Now now) {
     const bool may_be = peer.floor->expired <= now.wall;
     floor.join({peer.floor->clock, may_be ? peer.floor->expired : WallTime{}});
   }
-  if (auto raised = store_.raise_floor(floor); !raised) return;
+  // What damage took from this node may come back as an older copy: before it is healed nobody purges what
+  // has superseded that.
+  if (!store_.has_damage() && !store_.raise_floor(floor)) return;
   const auto known =
       common_to_members(store_.floor(), [](const Peer& peer) { return peer.floor ? &*peer.floor : nullptr; });
   if (known) store_.purge_to(planted(Fault::purged_at_floor) ? store_.floor() : *known);
