@@ -93,21 +93,25 @@ void Node::raise_floor(Now now) {
     return stale ? nullptr : peer.line.known();
   };
   const auto common = common_to_members({store_.clock(), expired_}, clock_of);
-  Line floor{common ? common->clock : Clock{}, {}};
-  if (agree_on_expiry()) floor.expired = agreement_->expired;
+  // What damage took from this node may come back as an older copy: before it is healed it lets nobody purge
+  // more than they have.
+  const bool is_whole = !store_.has_damage();
+  Line floor;
+  if (common && is_whole) floor.clock = common->clock;
+  if (agree_on_expiry() && is_whole) floor.expired = agreement_->expired;
   for (auto& [id, peer] : peers_) {
     const bool rejoined = !peer.guard.empty() && store_.clock().covers(peer.guard);
     if (rejoined && !is_fencing(peer)) end_guard(peer);
   }
   for (const auto& [id, peer] : peers_) {
-    if (!peer.floor || store_.floor().covers(*peer.floor) || !may_adopt(peer.floor->clock)) continue;
+    if (!peer.floor) continue;
+    const Line& told = is_whole ? *peer.floor : peer.purged;
+    if (store_.floor().covers(told) || !may_adopt(told.clock)) continue;
     // This node has not promised what its own clock has not come to: somebody is wrong.
-    const bool may_be = peer.floor->expired <= now.wall;
-    floor.join({peer.floor->clock, may_be ? peer.floor->expired : WallTime{}});
+    const bool may_be = told.expired <= now.wall;
+    floor.join({told.clock, may_be ? told.expired : WallTime{}});
   }
-  // What damage took from this node may come back as an older copy: before it is healed nobody purges what
-  // has superseded that.
-  if (!store_.has_damage() && !store_.raise_floor(floor)) return;
+  if (auto raised = store_.raise_floor(floor); !raised) return;
   const auto known =
       common_to_members(store_.floor(), [](const Peer& peer) { return peer.floor ? &*peer.floor : nullptr; });
   if (known) store_.purge_to(planted(Fault::purged_at_floor) ? store_.floor() : *known);
