@@ -96,7 +96,7 @@ constexpr std::array faults{
     PlantedFault{Fault::expired_by_one_clock, "expired_by_one_clock", "rule 10", 1000},
     PlantedFault{Fault::expiry_before_its_writes, "expiry_before_its_writes", "rule 10", 2000, puts_off},
     PlantedFault{Fault::purged_what_was_lost, "purged_what_was_lost", "rule 7", 12000, rots_in_two, true},
-    PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 100},
+    PlantedFault{Fault::floor_without_the_down, "floor_without_the_down", "rule 2", 3000},
     PlantedFault{Fault::merged_from_below, "merged_from_below", "rule 2", 100},
     PlantedFault{Fault::rejoined_with_all, "rejoined_with_all", "rule 2", 100},
     PlantedFault{Fault::clock_before_its_rows, "clock_before_its_rows", "rule 2", 8000, nullptr, true},
