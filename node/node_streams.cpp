@@ -116,9 +116,9 @@ void Node::take_streams(Now now, Outbox& out) {
     Peer& peer = (entry++)->second;
     while (items > 0 && may_take(peer)) take_batch(peer, items, now, out);
   }
-  const bool some_wait = may_take_some();
-  streams_behind_ = streams_behind_ || (!has_too_much_pending() && some_wait);
-  pace_purge(some_wait, now);
+  const bool streams_wait = may_take_some();
+  streams_behind_ = streams_behind_ || (!has_too_much_pending() && streams_wait);
+  pace_purge(streams_wait, now);
 }
 
 // What peers have written goes before the purge of what they have deleted: else a host that has too little

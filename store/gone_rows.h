@@ -10,7 +10,7 @@
 
 namespace knit {
 
-// One thread. Every row that is written asks, so this is hashed. Of more than `rows_max` all are forgotten.
+// One thread. Each row that is purged or new comes here, so this is hashed. At `rows_max` all are forgotten.
 class GoneRows {
  public:
   static constexpr std::size_t rows_max = 1 << 16;

@@ -6,8 +6,8 @@ namespace knit::sim {
 
 namespace {
 
-// The first one comes at any moment within it: in an hour it came just when streams had to do without, once
-// in 140,000 histories.
+// Longer than any history by far: the first exchange is scheduled at a random moment within the interval, and
+// must not come while streams have to do without.
 constexpr Millis no_exchange{1'000'000'000'000};
 
 }  // namespace
