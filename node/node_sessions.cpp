@@ -18,14 +18,6 @@ Clock without_gaps(const Clock& clock) {
   return out;
 }
 
-Clock bases(const Clock& clock) {
-  Clock out;
-  for (const auto& [actor, entry] : clock.entries()) {
-    if (entry.base > 0) out.add(actor, {1, entry.base});
-  }
-  return out;
-}
-
 }  // namespace
 
 // With a clear that this node shows before its clock has come to its dot; unless nobody has come to that, and
@@ -66,7 +58,8 @@ bool Node::all_clocks_known() const {
 }
 
 // A token leaves out what all members had when it was made. A node that is new, or was restored from an old
-// copy, need not have that; but it has it once it has caught up with those it met.
+// copy, need not have that; but it has it once it has caught up with those it met. (Above gaps, too: they had
+// none when all had it, but may have been damaged since.)
 bool Node::shows(const Needed& needed) const {
   if (!store_.clock().covers(needed.clock) || !has_met(needed.meeting) || recalled_ != 0) return false;
   return has_met_somebody() ? has_caught_up() : is_alone();
@@ -132,7 +125,7 @@ bool Node::is_alone() const {
 std::uint64_t Node::lacks(const Clock& needed) const { return store_.clock().lacks(needed); }
 
 void Node::meet(const Peer& peer) {
-  met_.join(bases(peer.stream.peer_clock()));
+  met_.join(peer.stream.peer_clock());
   met_nobody_ = false;
   if (peer.meeting_answered >= recalled_) recalled_ = 0;
 }

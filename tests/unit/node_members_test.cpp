@@ -327,6 +327,24 @@ TEST_CASE("a node that has forgotten all others names in a token all that it has
   CHECK(town[1].node->token().needed == town[1].host.store->clock());
 }
 
+// All members may have had that without the gap, before one was damaged and the other became a newcomer.
+TEST_CASE("a newcomer has not caught up before it has what its peer has above a gap, too") {
+  NodeOptions options;
+  options.exchange_sessions_max = 0;
+  Town town(2, "", options);
+  Clock below, above;
+  below.add(ActorId{99}, {1, 3});
+  above.add(ActorId{99}, {5, 8});
+  for (const Clock& clock : {below, above}) REQUIRE(town[1].host.store->join_clock(clock, test::now));
+  join_all(town);
+  Node& newcomer = *town[2].node;
+  CHECK_FALSE(newcomer.shows({}));
+  REQUIRE(town[2].host.store->join_clock(below, test::now));
+  CHECK_FALSE(newcomer.shows({}));
+  REQUIRE(town[2].host.store->join_clock(above, test::now));
+  CHECK(newcomer.shows({}));
+}
+
 TEST_CASE("who joined through one that was leaving is not the whole cluster") {
   NodeOptions node;
   node.peers = {address_of(1)};
