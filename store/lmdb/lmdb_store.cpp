@@ -155,8 +155,10 @@ Result<void> LmdbStore::scan(Table table, std::string_view from,
   code = walk.seek(from);
   while (code == 0) {
     fetcher.at(walk.key().data());
-    if (!visit(walk.key(), walk.value())) break;
-    code = walk.next();
+    const bool wanted = visit(walk.key(), walk.value());
+    code = walk.next();  // Also behind the last one: whoever goes on from there might begin behind what is
+                         // wrong.
+    if (!wanted) break;
   }
   --scans_;
   if (code != 0 && code != MDB_NOTFOUND) return failure(code, "mdb_cursor_get");

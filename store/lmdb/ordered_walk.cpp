@@ -34,13 +34,18 @@ int OrderedWalk::seek(std::string_view from) {
   return code == MDB_NOTFOUND ? MDB_CORRUPTED : code;
 }
 
-// What lies before a place that a search answered must be below what was searched. MDB_NOTFOUND: it is.
+// What lies before a place that a search answered must be below what was searched, and above what lies before
+// it: a key that is too low has led the search to the place behind it. MDB_NOTFOUND: so it is.
 int OrderedWalk::check_before(std::string_view from) {
-  MDB_val key{};
-  MDB_val value{};
-  const int code = mdb_cursor_get(cursor_.get(), &key, &value, MDB_PREV);
-  if (code != 0) return code;
-  return to_view(key) < from ? MDB_NOTFOUND : MDB_CORRUPTED;
+  MDB_val above = to_val(from);
+  for (int steps = 0; steps < 2; ++steps) {
+    MDB_val key{};
+    MDB_val value{};
+    if (const int code = mdb_cursor_get(cursor_.get(), &key, &value, MDB_PREV); code != 0) return code;
+    if (to_view(key) >= to_view(above)) return MDB_CORRUPTED;
+    above = key;
+  }
+  return MDB_NOTFOUND;
 }
 
 int OrderedWalk::next() {

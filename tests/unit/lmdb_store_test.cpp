@@ -324,6 +324,20 @@ std::vector<std::pair<std::size_t, std::size_t>> separators(const std::string& f
   return found;
 }
 
+// Where keys of this size lie in leaf pages, which have flag 2, used or not.
+std::vector<std::size_t> leaf_keys(const std::string& file, std::size_t size) {
+  std::vector<std::size_t> found;
+  for (std::size_t page = 2 * page_size; page + page_size <= file.size(); page += page_size) {
+    if (number_at<std::uint16_t>(file, page + 10) != 2) continue;
+    const std::size_t end = number_at<std::uint16_t>(file, page + 12);
+    for (std::size_t slot = 16; slot < end; slot += 2) {
+      const std::size_t node = page + number_at<std::uint16_t>(file, page + slot);
+      if (number_at<std::uint16_t>(file, node + 6) == size) found.push_back(node + 8);
+    }
+  }
+  return found;
+}
+
 std::string key_of(int number) {
   std::string digits = std::to_string(number * 7919 % 10000);
   return std::string(5 - digits.size(), '0') + digits + std::string(20, 'k');
@@ -396,6 +410,48 @@ TEST_CASE("a scan from anywhere begins where it should, or says that it cannot")
       if (scanned) CHECK(first == all[i]);
       if (!scanned) ++found;
     }
+  }
+  CHECK(found > 30);
+}
+
+// Each begins behind what the one before it took last, or at what that would not take any more.
+TEST_CASE("scans that go on where the last one ended miss nothing, or one finds that keys do not ascend") {
+  const TemporaryDirectory directory;
+  fill(directory);
+  const std::string sound = directory.read("data.mdb");
+  const auto keys = leaf_keys(sound, key_of(0).size());
+  REQUIRE(keys.size() >= many);
+  const bool behind = GENERATE(true, false);
+  constexpr int most = 5;
+  int found = 0;
+  for (std::size_t i = 0; i < keys.size(); i += 7) {
+    INFO("key " << i);
+    std::string damaged = sound;
+    damaged[keys[i] + i % 5] ^= static_cast<char>(1 << i % 4);
+    directory.write("data.mdb", damaged);
+    const auto store = open_store(directory.path());
+    std::vector<std::string> seen;
+    std::string from;
+    bool ended = false;
+    bool corrupt = false;
+    while (!ended && !corrupt) {
+      ended = true;
+      int taken = 0;
+      const auto stop_at = [&](std::string next) {
+        from = std::move(next);
+        ended = false;
+        return false;
+      };
+      const auto scanned = store->scan(Table::rows, from, [&](std::string_view key, std::string_view) {
+        if (taken == most) return stop_at(std::string(key));
+        seen.emplace_back(key);
+        return ++taken < most || !behind || stop_at(seen.back() + '\0');
+      });
+      corrupt = !scanned;
+    }
+    found += corrupt ? 1 : 0;
+    CHECK((corrupt || seen.size() == many));
+    CHECK((corrupt || std::is_sorted(seen.begin(), seen.end(), std::less_equal<>())));
   }
   CHECK(found > 30);
 }
