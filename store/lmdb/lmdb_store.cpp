@@ -156,8 +156,8 @@ Result<void> LmdbStore::scan(Table table, std::string_view from,
   while (code == 0) {
     fetcher.at(walk.key().data());
     const bool wanted = visit(walk.key(), walk.value());
-    code = walk.next();  // Also behind the last one: whoever goes on from there might begin behind what is
-                         // wrong.
+    // Also behind the last one: a scan that goes on from there might begin behind what is wrong.
+    code = walk.next();
     if (!wanted) break;
   }
   --scans_;

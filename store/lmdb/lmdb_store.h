@@ -34,7 +34,8 @@ class LmdbStore final : public OrderedStore {
 
   // Not found for a key of 0 or more than 511 bytes. Errors: io, corrupt.
   Result<std::optional<std::string_view>> get(Table table, std::string_view key) override;
-  // `from` may have any length. Proves the order of what it visits. Errors: io, corrupt.
+  // `from` may have any length. Proves the order of what it visits, and of the row behind. Errors: io,
+  // corrupt.
   Result<void> scan(Table table, std::string_view from,
                     FunctionRef<bool(std::string_view key, std::string_view value)> visit) override;
   void expect(std::span<const std::uint64_t> row_hashes) override;

@@ -10,8 +10,9 @@
 namespace knit {
 
 // Lives within one read transaction. Each step answers LMDB's code: MDB_NOTFOUND at the end, MDB_CORRUPTED if
-// keys do not ascend, or if a lookup would not find the first or the last key of a page that was met. As
-// inner pages only say where a page begins, that holds for the keys between them too.
+// keys do not ascend (of a seek: also the two before), or if a lookup would not find the first or the last
+// key of a page that was met. As inner pages only say where a page begins, that holds for the keys between
+// them too.
 class OrderedWalk {
  public:
   OrderedWalk(MDB_txn* txn, MDB_dbi table, std::size_t page_bytes)
